@@ -1,0 +1,177 @@
+/*
+ * output.c: which format, and where it goes. All that can be wrong with the
+ * place is found before a target is started.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool find_format(const char *name, pyprof_format_info *out)
+{
+    for (uint32_t i = 0;; i++) {
+        memset(out, 0, sizeof(*out));
+        out->sz = sizeof(*out);
+        if (pyprof_format(i, out) != PYPROF_OK) {
+            return false;
+        }
+        if (name == NULL ? (out->caps & PYPROF_COLLECTOR_TO_STDOUT) != 0
+                         : strcmp(out->name, name) == 0) {
+            return true;
+        }
+    }
+}
+
+/* The format that was asked for. Without a file a person reads it, so a format
+ * NAME that has a readable twin, NAME-text, is shown by that; a file without a
+ * format is for other programs: pstats. */
+static int choose_format(const settings *s, pyprof_format_info *out)
+{
+    bool to_file = s->output != NULL && strcmp(s->output, "-") != 0;
+    const char *name = s->format;
+    char twin[64];
+    if (name == NULL && to_file) {
+        name = "pstats";
+    } else if (name != NULL && s->output == NULL) {
+        (void)snprintf(twin, sizeof(twin), "%s-text", name);
+        if (find_format(twin, out)) {
+            return STATUS_DONE;
+        }
+    }
+    if (!find_format(name, out)) {
+        return fail("this library has no output format '%s'",
+                    name != NULL ? name : "table");
+    }
+    return STATUS_DONE;
+}
+
+static int in_folder(output *out, const char *folder)
+{
+    if (access(folder, W_OK | X_OK) != 0) {
+        return fail("can't write into folder '%s': %s", folder,
+                    strerror(errno));
+    }
+    out->folder = folder;
+    return STATUS_DONE;
+}
+
+int output_probe(const char *path, const char *option)
+{
+    struct stat info;
+    pyprof_writer *writer = NULL;
+    pyprof_error err = PYPROF_ERROR_INIT;
+    if (stat(path, &info) == 0) {
+        if (S_ISDIR(info.st_mode)) {
+            return fail("%s '%s' is a folder: give a file", option, path);
+        }
+        if (access(path, W_OK) != 0) {
+            return fail("%s '%s' can't be written: %s", option, path,
+                        strerror(errno));
+        }
+        if (!S_ISREG(info.st_mode)) {
+            return STATUS_DONE; /* opening a pipe would be felt */
+        }
+    }
+    /* What is not finished leaves no trace. */
+    pyprof_status status = pyprof_writer_open_path(path, NULL, &writer, &err);
+    pyprof_writer_close(writer);
+    return status == PYPROF_OK ? STATUS_DONE : fail_error(status, &err);
+}
+
+static int choose_place(const settings *s, output *out)
+{
+    bool text = (out->format.caps & PYPROF_COLLECTOR_TEXT) != 0;
+    struct stat info;
+    if (s->output == NULL) {
+        out->to_stdout =
+            (out->format.caps & PYPROF_COLLECTOR_TO_STDOUT) != 0;
+        return out->to_stdout ? STATUS_DONE : in_folder(out, ".");
+    }
+    if (strcmp(s->output, "-") == 0) {
+        out->to_stdout = true;
+        if (!text && isatty(STDOUT_FILENO)) {
+            return fail("--%s is not text: send it to a file (-o FILE) or "
+                        "another program, not to a terminal",
+                        out->format.name);
+        }
+        return STATUS_DONE;
+    }
+    if (stat(s->output, &info) == 0 && S_ISDIR(info.st_mode)) {
+        return in_folder(out, s->output);
+    }
+    out->file = s->output;
+    return output_probe(s->output, "--output");
+}
+
+int output_plan(const settings *s, output *out)
+{
+    pyprof_format_opts opts = s->table;
+    pyprof_error err = PYPROF_ERROR_INIT;
+    int status = choose_format(s, &out->format);
+    if (status == STATUS_DONE) {
+        status = choose_place(s, out);
+    }
+    if (status == STATUS_DONE && s->stats_json != NULL) {
+        status = output_probe(s->stats_json, "--stats-json");
+    }
+    if (status != STATUS_DONE) {
+        return status;
+    }
+    if (out->to_stdout && wants_colour(stdout)) {
+        opts.flags |= PYPROF_FORMAT_COLOR;
+    }
+    pyprof_status made = pyprof_collector_new_format(
+        out->format.name, &opts, &out->collector, &err);
+    return made == PYPROF_OK ? STATUS_DONE : fail_error(made, &err);
+}
+
+/* FORMAT_PID.EXT in the folder, or the file that was given. */
+static int name_file(output *out, int64_t pid)
+{
+    int size;
+    if (out->folder == NULL) {
+        size = snprintf(out->path, sizeof(out->path), "%s", out->file);
+    } else {
+        bool here = strcmp(out->folder, ".") == 0;
+        bool ends = out->folder[strlen(out->folder) - 1] == '/';
+        size = snprintf(out->path, sizeof(out->path), "%s%s%s_%lld%s",
+                        here ? "" : out->folder, here || ends ? "" : "/",
+                        out->format.name, (long long)pid, out->format.suffix);
+    }
+    if (size < 0 || (size_t)size >= sizeof(out->path)) {
+        return fail("the path of the output is too long");
+    }
+    return STATUS_DONE;
+}
+
+int output_write(output *out, int64_t pid)
+{
+    pyprof_writer *writer = NULL;
+    pyprof_error err = PYPROF_ERROR_INIT;
+    pyprof_status status;
+    if (out->to_stdout) {
+        (void)fflush(stdout);
+        status = pyprof_writer_open_fd(STDOUT_FILENO, NULL, &writer, &err);
+    } else {
+        if (name_file(out, pid) != STATUS_DONE) {
+            return STATUS_FAILED;
+        }
+        status = pyprof_writer_open_path(out->path, NULL, &writer, &err);
+    }
+    if (status == PYPROF_OK) {
+        status = pyprof_collector_write(out->collector, writer, &err);
+    }
+    if (status == PYPROF_OK) {
+        status = pyprof_writer_finish(writer, &err);
+    }
+    pyprof_writer_close(writer);
+    return status == PYPROF_OK ? STATUS_DONE : fail_error(status, &err);
+}
+
+void output_free(output *out)
+{
+    pyprof_collector_free(out->collector);
+    out->collector = NULL;
+}
