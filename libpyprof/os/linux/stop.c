@@ -1,0 +1,318 @@
+/*
+ * stop: holding one thread still while it is read, unseen by the target.
+ *
+ * PTRACE_SEIZE and PTRACE_INTERRUPT send no signal. The thread may come to a
+ * stop of another kind first: about to take a signal, which is handed on when
+ * it is let go, or held by job control, where it stays afterwards.
+ *
+ * Invariants:
+ * - Wait statuses are looked at, never taken (WNOWAIT), so that a program that
+ *   waits for the same child misses nothing. The one exception is the end of a
+ *   thread, or of a process that is not this one's child: the kernel keeps
+ *   those for the tracer alone, and an exec of the target waits for it.
+ * - No wait is without end. A thread that does not come to a stop is noted
+ *   down and let go as soon as it does (pp_os_threads_settle).
+ */
+#include "os/linux/linux.h"
+
+#include <errno.h>
+#include <linux/ptrace.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MILLISECOND UINT64_C(1000000)
+#define FIRST_LOOK MILLISECOND           /* then the state is asked, too */
+#define PATIENCE_BLOCKED (20 * MILLISECOND) /* in an uninterruptible call */
+#define PATIENCE (2000 * MILLISECOND)    /* waiting for a CPU */
+enum { EAGER_LOOKS = 64 };
+
+typedef enum seen { SEEN_NOTHING, SEEN_STOP, SEEN_END, SEEN_FOREIGN } seen;
+
+static long trace(int request, pid_t tid, uintptr_t address, uintptr_t data)
+{
+    return syscall(SYS_ptrace, (long)request, (long)tid, address, data);
+}
+
+static long wait_thread(pid_t tid, siginfo_t *info, int options)
+{
+    info->si_pid = 0;
+    return syscall(SYS_waitid, P_PID, tid, info,
+                   options | WNOHANG | __WALL | __WNOTHREAD, NULL);
+}
+
+/* Looks whether a seized thread has stopped or ended. */
+static seen look(pid_t tid)
+{
+    siginfo_t info;
+    if (wait_thread(tid, &info, WSTOPPED | WEXITED | WNOWAIT) != 0) {
+        return errno == ECHILD ? SEEN_FOREIGN : SEEN_NOTHING;
+    }
+    if (info.si_pid == 0) {
+        return SEEN_NOTHING;
+    }
+    return info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED
+               ? SEEN_STOP
+               : SEEN_END;
+}
+
+/* Whether the process is a child of this one, whoever started it. */
+static bool is_own_child(const pp_os_process *process)
+{
+    char status[4096];
+    if (process->is_child) {
+        return true;
+    }
+    if (pp_os_read_file(process->proc_fd, "status", status, sizeof(status)) <
+        0) {
+        return false;
+    }
+    const char *parent = pp_os_status_field(status, "PPid");
+    return parent != NULL && strtol(parent, NULL, 10) == (long)getpid();
+}
+
+/* Takes the end of a thread, where only this one can take it. False when it
+ * can't be had yet: the first thread's comes after those of all others. */
+static bool take_end(const pp_os_process *process, pid_t tid)
+{
+    siginfo_t info;
+    if (tid == process->pid && is_own_child(process)) {
+        return true;
+    }
+    return wait_thread(tid, &info, WEXITED) != 0 || info.si_pid != 0;
+}
+
+/* Lets a stopped thread run on. False when it is not stopped (any more). */
+static bool let_go(pid_t tid)
+{
+    siginfo_t info;
+    uintptr_t signal = 0;
+    memset(&info, 0, sizeof(info));
+    if (trace(PTRACE_GETSIGINFO, tid, 0, (uintptr_t)&info) == 0 &&
+        (info.si_code >> 8) != PTRACE_EVENT_STOP) {
+        signal = (uintptr_t)info.si_signo; /* it was about to take this one */
+    }
+    return trace(PTRACE_DETACH, tid, 0, signal) == 0;
+}
+
+/* ---- threads that stop late ------------------------------------------------ */
+
+static pp_os_late_stop *find_late(pp_os_process *process, pid_t tid)
+{
+    uint64_t self = pp_os_thread_self();
+    for (size_t i = 0; i < PP_OS_LATE_STOPS; i++) {
+        if (process->late[i].asked_by == self && process->late[i].tid == tid) {
+            return &process->late[i];
+        }
+    }
+    return NULL;
+}
+
+static bool note_late(pp_os_process *process, pid_t tid)
+{
+    for (size_t i = 0; i < PP_OS_LATE_STOPS; i++) {
+        if (process->late[i].asked_by == 0) {
+            process->late[i].tid = tid;
+            process->late[i].asked_by = pp_os_thread_self();
+            process->n_late++;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void forget_late(pp_os_process *process, pp_os_late_stop *late)
+{
+    late->asked_by = 0;
+    process->n_late--;
+}
+
+bool pp_os_threads_settle(pp_os_process *process)
+{
+    if (PP_LIKELY(process->n_late == 0)) {
+        return true;
+    }
+    for (size_t i = 0; i < PP_OS_LATE_STOPS; i++) {
+        pp_os_late_stop *late = &process->late[i];
+        if (late->asked_by != pp_os_thread_self()) {
+            continue;
+        }
+        seen what = look(late->tid);
+        if (what == SEEN_STOP) {
+            let_go(late->tid);
+        } else if (what == SEEN_END && !take_end(process, late->tid)) {
+            continue;
+        }
+        if (what != SEEN_NOTHING) {
+            forget_late(process, late);
+        }
+    }
+    return process->n_late == 0;
+}
+
+/* ---- stop and release ------------------------------------------------------ */
+
+static pyprof_status gone(pyprof_error *err, pid_t tid)
+{
+    return pp_error_set(err, PYPROF_ERR_GONE, "thread %d has ended", (int)tid);
+}
+
+static pyprof_status traced(const pp_os_process *process, pid_t tracer,
+                            pyprof_error *err)
+{
+    char path[40];
+    char status[4096];
+    char name[64] = "";
+    long pid = tracer;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)tracer);
+    if (pp_os_read_file(-1, path, status, sizeof(status)) > 0) {
+        const char *field = pp_os_status_field(status, "Tgid");
+        pid = field != NULL ? strtol(field, NULL, 10) : pid;
+        field = pp_os_status_field(status, "Name");
+        if (field != NULL) {
+            snprintf(name, sizeof(name), " (%.*s)", (int)strcspn(field, "\n"),
+                     field);
+        }
+    }
+    if (pid == (long)getpid()) {
+        return pp_error_set(err, PYPROF_ERR_TRACED,
+                            "process %d is stopped by another sampler of this "
+                            "process",
+                            (int)process->pid);
+    }
+    return pp_error_set(err, PYPROF_ERR_TRACED,
+                        "process %d is held by the debugger with pid %ld%s: "
+                        "end it, or sample without stopping",
+                        (int)process->pid, pid, name);
+}
+
+/* Why PTRACE_SEIZE was refused. */
+static pyprof_status refused(pp_os_process *process, pid_t tid, int error,
+                             pyprof_error *err)
+{
+    char path[40];
+    char status[4096];
+    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+    if (error == ESRCH ||
+        pp_os_read_file(process->proc_fd, path, status, sizeof(status)) < 0) {
+        return gone(err, tid);
+    }
+    const char *state = pp_os_status_field(status, "State");
+    if (state != NULL && (*state == 'Z' || *state == 'X')) {
+        return gone(err, tid);
+    }
+    const char *tracer = pp_os_status_field(status, "TracerPid");
+    long id = tracer != NULL ? strtol(tracer, NULL, 10) : 0;
+    if (id != 0) {
+        return traced(process, (pid_t)id, err);
+    }
+    if (error != EPERM && error != EACCES) {
+        return pp_error_errno(err, PYPROF_ERR_OS, error,
+                              "can't stop thread %d", (int)tid);
+    }
+    return pp_os_process_explain(process, err);
+}
+
+/* Waits until a thread that was told to stop has done so, has ended, or
+ * patience is over (SEEN_NOTHING). */
+static seen await_stop(const pp_os_process *process, pid_t tid)
+{
+    uint64_t begin = 0;
+    uint64_t pause = 20000;
+    for (int looks = 0;; looks++) {
+        seen what = look(tid);
+        if (what != SEEN_NOTHING) {
+            return what;
+        }
+        if (looks < EAGER_LOOKS) {
+            sched_yield(); /* it may be waiting for this very CPU */
+            continue;
+        }
+        uint64_t now = pp_os_now();
+        begin = begin != 0 ? begin : now;
+        if (now - begin >= FIRST_LOOK) {
+            siginfo_t info;
+            char state = pp_os_thread_state(process, tid);
+            if (state == '\0' || state == 'Z' || state == 'X') {
+                return SEEN_END;
+            }
+            /* Its stop may have been taken by a wait for just any child. */
+            if (trace(PTRACE_GETSIGINFO, tid, 0, (uintptr_t)&info) == 0) {
+                return SEEN_STOP;
+            }
+            if (now - begin >= (state == 'D' ? PATIENCE_BLOCKED : PATIENCE)) {
+                return SEEN_NOTHING;
+            }
+        }
+        pp_os_sleep_until(now + pause, NULL);
+        pause = pause < MILLISECOND ? pause * 2 : pause;
+    }
+}
+
+pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
+                                pyprof_error *err)
+{
+    pid_t tid = (pid_t)os_id;
+    if (process->is_self) {
+        return pp_error_set(err, PYPROF_ERR_NO_PERMISSION,
+                            "a process can't stop threads of its own");
+    }
+    pp_os_threads_settle(process);
+    pp_os_late_stop *late = find_late(process, tid);
+    if (late == NULL) {
+        if (trace(PTRACE_SEIZE, tid, 0, 0) != 0) {
+            return refused(process, tid, errno, err);
+        }
+        if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0 && errno != ESRCH) {
+            return refused(process, tid, errno, err);
+        }
+    }
+    for (;;) {
+        seen what = await_stop(process, tid);
+        if (what == SEEN_NOTHING && late == NULL && !note_late(process, tid)) {
+            continue; /* no room to remember it: stay with it */
+        }
+        if (what == SEEN_NOTHING) {
+            return pp_error_set(err, PYPROF_ERR_BUSY,
+                                "thread %d does not stop: it sits in a system "
+                                "call that can't be interrupted",
+                                (int)tid);
+        }
+        if (late != NULL) {
+            forget_late(process, late);
+        }
+        if (what == SEEN_STOP) {
+            return PYPROF_OK;
+        }
+        if (!take_end(process, tid)) {
+            note_late(process, tid);
+        }
+        return gone(err, tid);
+    }
+}
+
+void pp_os_thread_release(pp_os_process *process, uint64_t os_id)
+{
+    pid_t tid = (pid_t)os_id;
+    if (let_go(tid)) {
+        return;
+    }
+    /* Killed while it was held: its end is this thread's to take, and comes
+     * at once. */
+    for (int i = 0; i < EAGER_LOOKS; i++) {
+        seen what = look(tid);
+        if (what == SEEN_FOREIGN ||
+            (what == SEEN_END && take_end(process, tid))) {
+            return;
+        }
+        sched_yield();
+    }
+    if (find_late(process, tid) == NULL) {
+        note_late(process, tid);
+    }
+}
