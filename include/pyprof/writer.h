@@ -1,0 +1,126 @@
+/**
+ * @file pyprof/writer.h
+ * @brief Where bytes go: a path, a file descriptor, memory, or a function.
+ */
+#ifndef PYPROF_WRITER_H
+#define PYPROF_WRITER_H
+
+#include <pyprof/status.h>
+
+PYPROF_BEGIN_DECLS
+
+/** A sink for bytes. */
+typedef struct pyprof_writer pyprof_writer;
+
+/**
+ * @brief The functions of a sink that the caller brings.
+ *
+ * The table is copied; `user` must outlive the writer.
+ */
+typedef struct pyprof_writer_ops {
+    size_t sz;        /**< sizeof(pyprof_writer_ops) */
+    const char *name; /**< for messages, such as "socket"; static */
+    uint64_t caps;    /**< 0; reserved */
+    /**
+     * Takes `size` bytes, all or none. MUST be set. Returns 0, or any other
+     * value for a failure, which comes back as ::PYPROF_ERR_CALLBACK.
+     */
+    int32_t (*write)(void *user, const void *data, size_t size);
+    /** Everything was written. MAY be NULL. Called at most once. */
+    int32_t (*finish)(void *user);
+    /** The writer is closed, finished or not. MAY be NULL. Called once. */
+    void (*close)(void *user);
+} pyprof_writer_ops;
+
+/** Options of a writer. */
+typedef struct pyprof_writer_opts {
+    size_t sz;                         /**< sizeof(pyprof_writer_opts) */
+    const pyprof_allocator *allocator; /**< NULL: the C library's */
+} pyprof_writer_opts;
+
+/**
+ * @brief Opens a file that appears, whole, when the writer is finished.
+ *
+ * Bytes go to a temporary file in the same folder, which ::pyprof_writer_finish
+ * renames to `path`; without that it is removed and an older file of that name
+ * stays as it was. A `path` that is not a regular file (a pipe, a terminal,
+ * `/dev/null`) is written directly.
+ *
+ * @param path       where; NUL-terminated, in the system's encoding
+ * @param opts       NULL for the defaults
+ * @param out_writer the writer; close it with ::pyprof_writer_close
+ * @param err        details of a failure, may be NULL
+ * @retval PYPROF_ERR_IO the folder is missing or not writable, or `path` is a
+ *                       folder
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ * @retval PYPROF_ERR_INVALID an argument is NULL or empty
+ */
+PYPROF_API pyprof_status pyprof_writer_open_path(
+    const char *path, const pyprof_writer_opts *opts,
+    pyprof_writer **out_writer, pyprof_error *err);
+
+/**
+ * @brief Writes to a file descriptor, which stays the caller's.
+ *
+ * @retval PYPROF_ERR_INVALID `fd` is negative
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ */
+PYPROF_API pyprof_status pyprof_writer_open_fd(int32_t fd,
+                                               const pyprof_writer_opts *opts,
+                                               pyprof_writer **out_writer,
+                                               pyprof_error *err);
+
+/**
+ * @brief Collects the bytes in memory; ::pyprof_writer_memory shows them.
+ *
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ */
+PYPROF_API pyprof_status pyprof_writer_open_memory(
+    const pyprof_writer_opts *opts, pyprof_writer **out_writer,
+    pyprof_error *err);
+
+/**
+ * @brief Hands the bytes to the caller's functions.
+ *
+ * @retval PYPROF_ERR_INVALID a function that must be set is NULL
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ */
+PYPROF_API pyprof_status pyprof_writer_open_callback(
+    const pyprof_writer_ops *ops, void *user, const pyprof_writer_opts *opts,
+    pyprof_writer **out_writer, pyprof_error *err);
+
+/**
+ * @brief Writes bytes, all of them or an error.
+ *
+ * After a failure every later call fails with the same status.
+ *
+ * @retval PYPROF_ERR_IO the system refused (a full disk, a closed pipe)
+ * @retval PYPROF_ERR_CALLBACK the caller's function refused
+ * @retval PYPROF_ERR_NO_MEMORY a writer to memory could not grow
+ */
+PYPROF_API pyprof_status pyprof_writer_write(pyprof_writer *writer,
+                                             const void *data, size_t size,
+                                             pyprof_error *err);
+
+/**
+ * @brief Flushes, and makes a file appear under its name.
+ *
+ * @retval PYPROF_ERR_IO flushing or renaming failed
+ * @retval PYPROF_ERR_CALLBACK the caller's function refused
+ */
+PYPROF_API pyprof_status pyprof_writer_finish(pyprof_writer *writer,
+                                              pyprof_error *err);
+
+/**
+ * @brief The bytes of a writer to memory.
+ *
+ * Valid until the next call on the writer. Empty for any other writer.
+ */
+PYPROF_API pyprof_text pyprof_writer_memory(const pyprof_writer *writer);
+
+/** @brief Closes a writer; what is not finished is discarded. NULL is fine. */
+PYPROF_API void pyprof_writer_close(pyprof_writer *writer);
+
+PYPROF_END_DECLS
+
+#endif /* PYPROF_WRITER_H */
