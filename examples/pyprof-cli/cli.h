@@ -164,8 +164,8 @@ int session_sample(session *run);
 
 /* The line that follows sampling on a terminal. */
 typedef struct progress {
-    bool line;   /* a line that is redrawn */
-    bool stats;  /* --realtime-stats: once a second */
+    bool line;  /* a line that is redrawn */
+    bool stats; /* --realtime-stats: once a second */
     bool drawn;
     uint64_t next_ns; /* next drawing; UINT64_MAX: never */
     uint64_t next_stats_ns;

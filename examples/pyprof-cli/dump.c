@@ -22,13 +22,14 @@ typedef struct dump {
 
 static void pick_looks(looks *l)
 {
-    static const looks none = { "", "", "", "", "" };
-    static const looks colours = { "\033[1m", "\033[35m", "\033[36m",
-                                   "\033[2m", "\033[0m" };
+    static const looks none = {"", "", "", "", ""};
+    static const looks colours = {"\033[1m", "\033[35m", "\033[36m", "\033[2m",
+                                  "\033[0m"};
     *l = wants_colour(stdout) ? colours : none;
 }
 
-/* ---- a frame -------------------------------------------------------------------- */
+/* ---- a frame
+ * -------------------------------------------------------------------- */
 
 static void print_frame(dump *d, const pyprof_frame *frame)
 {
@@ -109,26 +110,27 @@ static int print_stack(dump *d, const pyprof_tables *tables, uint32_t stack,
     return STATUS_DONE;
 }
 
-/* ---- a thread -------------------------------------------------------------------- */
+/* ---- a thread
+ * -------------------------------------------------------------------- */
 
 /* What it does, in words: those that hold, joined by commas. */
 static void print_flags(uint64_t flags, bool free_threaded)
 {
-    static const uint64_t busy =
-        PYPROF_THREAD_HAS_GIL | PYPROF_THREAD_ON_CPU |
-        PYPROF_THREAD_CPU_UNKNOWN | PYPROF_THREAD_GIL_REQUESTED;
+    static const uint64_t busy = PYPROF_THREAD_HAS_GIL | PYPROF_THREAD_ON_CPU |
+                                 PYPROF_THREAD_CPU_UNKNOWN |
+                                 PYPROF_THREAD_GIL_REQUESTED;
     const struct {
         bool holds;
         const char *text;
     } words[] = {
-        { (flags & PYPROF_THREAD_MAIN) != 0, "main thread" },
-        { (flags & PYPROF_THREAD_HAS_GIL) != 0,
-          free_threaded ? "runs Python" : "has GIL" },
-        { (flags & PYPROF_THREAD_ON_CPU) != 0, "on CPU" },
-        { (flags & PYPROF_THREAD_GIL_REQUESTED) != 0, "waiting for GIL" },
-        { (flags & PYPROF_THREAD_HAS_EXCEPTION) != 0, "has exception" },
-        { (flags & PYPROF_THREAD_IN_GC) != 0, "collecting garbage" },
-        { (flags & busy) == 0, "idle" },
+        {(flags & PYPROF_THREAD_MAIN) != 0, "main thread"},
+        {(flags & PYPROF_THREAD_HAS_GIL) != 0,
+         free_threaded ? "runs Python" : "has GIL"},
+        {(flags & PYPROF_THREAD_ON_CPU) != 0, "on CPU"},
+        {(flags & PYPROF_THREAD_GIL_REQUESTED) != 0, "waiting for GIL"},
+        {(flags & PYPROF_THREAD_HAS_EXCEPTION) != 0, "has exception"},
+        {(flags & PYPROF_THREAD_IN_GC) != 0, "collecting garbage"},
+        {(flags & busy) == 0, "idle"},
     };
     const char *before = " (";
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -153,7 +155,7 @@ static int print_thread(dump *d, const pyprof_sample *sample,
         return STATUS_DONE;
     }
     printf("\n%sThread %llu%s", d->looks.head,
-           (unsigned long long)(thread.os_id != 0 ? thread.os_id
+           (unsigned long long)(thread.os_id != 0       ? thread.os_id
                                 : thread.native_id != 0 ? thread.native_id
                                                         : thread.python_id),
            d->looks.plain);
@@ -163,8 +165,7 @@ static int print_thread(dump *d, const pyprof_sample *sample,
         printf("\"");
     }
     if (d->several_interpreters) {
-        printf(" of interpreter %llu",
-               (unsigned long long)thread.interpreter);
+        printf(" of interpreter %llu", (unsigned long long)thread.interpreter);
     }
     print_flags(stack->flags, d->info.free_threaded != 0);
     printf(":\n");
@@ -178,7 +179,8 @@ static int print_thread(dump *d, const pyprof_sample *sample,
     return STATUS_DONE;
 }
 
-/* ---- a process ------------------------------------------------------------------- */
+/* ---- a process
+ * ------------------------------------------------------------------- */
 
 static void print_head(const dump *d, uint64_t threads)
 {
@@ -229,8 +231,7 @@ static int32_t take(void *user, const pyprof_sample *sample)
     return 0;
 }
 
-static pyprof_status snapshot(dump *d, pyprof_target *target,
-                              pyprof_error *err)
+static pyprof_status snapshot(dump *d, pyprof_target *target, pyprof_error *err)
 {
     pyprof_sampler *sampler = NULL;
     pyprof_sampler_opts opts = d->s->sampler;

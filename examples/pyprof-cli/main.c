@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 
+#include <ctype.h>
 #include <string.h>
 
 typedef struct command_row {
@@ -14,19 +15,18 @@ typedef struct command_row {
 } command_row;
 
 static const command_row commands[] = {
-    { "run", COMMAND_RUN,
-      "[OPTIONS] SCRIPT [ARG...]\n"
-      "[OPTIONS] -m MODULE [ARG...]\n"
-      "[OPTIONS] -c CODE [ARG...]\n"
-      "[OPTIONS] -- COMMAND [ARG...]",
-      "start a program, sample it, exit with its status", command_run },
-    { "attach", COMMAND_ATTACH, "[OPTIONS] PID",
-      "sample a process that runs, until it ends or Ctrl-C", command_attach },
-    { "dump", COMMAND_DUMP, "[OPTIONS] PID",
-      "show what each thread of a process is doing now", command_dump },
-    { "check", COMMAND_CHECK, "PID",
-      "tell whether a process can be sampled and, if not, why",
-      command_check },
+    {"run", COMMAND_RUN,
+     "[OPTIONS] SCRIPT [ARG...]\n"
+     "[OPTIONS] -m MODULE [ARG...]\n"
+     "[OPTIONS] -c CODE [ARG...]\n"
+     "[OPTIONS] -- COMMAND [ARG...]",
+     "start a program, sample it, exit with its status", command_run},
+    {"attach", COMMAND_ATTACH, "[OPTIONS] PID",
+     "sample a process that runs, until it ends or Ctrl-C", command_attach},
+    {"dump", COMMAND_DUMP, "[OPTIONS] PID",
+     "show what each thread of a process is doing now", command_dump},
+    {"check", COMMAND_CHECK, "PID",
+     "tell whether a process can be sampled and, if not, why", command_check},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -56,7 +56,7 @@ static void print_command_help(const command_row *row)
             putchar(*c);
         }
     }
-    printf("\n\nTo %s.\n", row->help);
+    printf("\n\n%c%s.\n", toupper((unsigned char)row->help[0]), row->help + 1);
     if (row->id == COMMAND_RUN) {
         printf("\nCOMMAND may be anything that becomes Python: an "
                "interpreter with its options,\n"

@@ -25,7 +25,8 @@ struct option_row {
     uint64_t flag; /* for set_flag */
 };
 
-/* ---- what each option does ------------------------------------------------ */
+/* ---- what each option does ------------------------------------------------
+ */
 
 static const char *set_rate(settings *s, const option_row *row,
                             const char *value)
@@ -61,7 +62,7 @@ static const char *set_flag(settings *s, const option_row *row,
 static const char *set_placement(settings *s, const option_row *row,
                                  const char *value)
 {
-    static const char *const words[] = { "auto", "target", "free" };
+    static const char *const words[] = {"auto", "target", "free"};
     (void)row;
     for (int32_t i = 0; i < 3; i++) {
         if (strcmp(value, words[i]) == 0) {
@@ -109,10 +110,9 @@ static const char *set_format(settings *s, const option_row *row,
 static const char *set_sort(settings *s, const option_row *row,
                             const char *value)
 {
-    static const char *const words[] = { "nsamples",   "tottime",
-                                         "cumtime",    "sample-pct",
-                                         "cumul-pct",  "nsamples-cumul",
-                                         "name" };
+    static const char *const words[] = {
+        "nsamples",  "tottime",        "cumtime", "sample-pct",
+        "cumul-pct", "nsamples-cumul", "name"};
     (void)row;
     for (int32_t i = 0; i < 7; i++) {
         if (strcmp(value, words[i]) == 0) {
@@ -190,7 +190,8 @@ static const char *set_help(settings *s, const option_row *row,
     return NULL;
 }
 
-/* ---- the table ------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------
+ */
 
 enum {
     SAMPLING = COMMAND_RUN | COMMAND_ATTACH,
@@ -199,86 +200,101 @@ enum {
 };
 
 static const option_row rows[] = {
-    { COMMAND_RUN, 'm', "module", NULL,
-      "the target is a module, as with python -m", set_module, 0 },
-    { COMMAND_RUN, 'c', NULL, "CODE",
-      "the target is a line of code, as with python -c", NULL, 0 },
-    { COMMAND_RUN, 0, "python", "EXE",
-      "interpreter of scripts, -m and -c (default: python3)", set_python, 0 },
-    { SAMPLING, 'r', "sampling-rate", "RATE",
-      "samples a second: 500, 500hz, 2.5khz (default: 1khz)", set_rate, 0 },
-    { SAMPLING, 'i', "interval", "MICROSECONDS",
-      "time between two samples, instead of a rate", set_interval, 0 },
-    { SAMPLING, 'd', "duration", "SECONDS",
-      "end after this time, such as 10 or 0.5\n"
-      "(default: when the target ends); under run the\n"
-      "target is ended then, too",
-      set_duration, 0 },
-    { READING, 'a', "all-threads", NULL,
-      "all threads, not just the main one (dump: always)", set_flag,
-      PYPROF_SAMPLE_ALL_THREADS },
-    { READING, 0, "blocking", NULL,
-      "stop the target's threads while they are read", set_flag,
-      PYPROF_SAMPLE_BLOCKING },
-    { SAMPLING, 0, "placement", "WHERE",
-      "where the sampling thread runs: target (on the CPU of\n"
-      "the target: exact), free (on another one: cheapest),\n"
-      "auto (default: target up to 2khz)",
-      set_placement, 0 },
-    { SAMPLING, 0, "jitter", NULL,
-      "vary the interval, against lock-step with the target", set_flag,
-      PYPROF_SAMPLE_JITTER },
-    { READING, 0, "max-depth", "N",
-      "frames of a stack; deeper ones are cut at the root\n"
-      "and marked <truncated> (default: 4096)",
-      set_depth, 0 },
-    { SAMPLING, 'o', "output", "PATH",
-      "file, or folder for a file with the default name,\n"
-      "or - for standard output",
-      set_output, 0 },
-    { SAMPLING, 0, "sort", "KEY",
-      "table: nsamples (default), tottime, cumtime,\n"
-      "sample-pct, cumul-pct, nsamples-cumul, name",
-      set_sort, 0 },
-    { SAMPLING, 'l', "limit", "N", "table: rows (default: 15; 0: all)",
-      set_limit, 0 },
-    { SAMPLING, 0, "no-summary", NULL,
-      "table: leave out the summary below it", set_no_summary, 0 },
-    { SAMPLING, 0, "realtime-stats", NULL,
-      "a line of statistics each second, on stderr", set_realtime, 0 },
-    { SAMPLING, 0, "stats-json", "FILE",
-      "write the counters of the sampler to a file", set_stats_json, 0 },
-    { SAMPLING, 'q', "quiet", NULL,
-      "nothing on stderr but errors", set_quiet, 0 },
-    { ALL, 'h', "help", NULL, "show this text", set_help, 0 },
+    {COMMAND_RUN, 'm', "module", NULL,
+     "the target is a module, as with python -m", set_module, 0},
+    {COMMAND_RUN, 'c', NULL, "CODE",
+     "the target is a line of code, as with python -c", NULL, 0},
+    {COMMAND_RUN, 0, "python", "EXE",
+     "interpreter of scripts, -m and -c (default: python3)", set_python, 0},
+    {SAMPLING, 'r', "sampling-rate", "RATE",
+     "samples a second: 500, 500hz, 2.5khz (default: 1khz)", set_rate, 0},
+    {SAMPLING, 'i', "interval", "MICROSECONDS",
+     "time between two samples, instead of a rate", set_interval, 0},
+    {SAMPLING, 'd', "duration", "SECONDS",
+     "end after this time, such as 10 or 0.5\n"
+     "(default: when the target ends); under run the\n"
+     "target is ended then, too",
+     set_duration, 0},
+    {READING, 'a', "all-threads", NULL,
+     "all threads, not just the main one (dump: always)", set_flag,
+     PYPROF_SAMPLE_ALL_THREADS},
+    {READING, 0, "blocking", NULL,
+     "stop the target's threads while they are read", set_flag,
+     PYPROF_SAMPLE_BLOCKING},
+    {SAMPLING, 0, "placement", "WHERE",
+     "where the sampling thread runs: target (on the CPU of\n"
+     "the target: exact), free (on another one: cheapest),\n"
+     "auto (default: target up to 2khz)",
+     set_placement, 0},
+    {SAMPLING, 0, "jitter", NULL,
+     "vary the interval, against lock-step with the target", set_flag,
+     PYPROF_SAMPLE_JITTER},
+    {READING, 0, "max-depth", "N",
+     "frames of a stack; deeper ones are cut at the root\n"
+     "and marked <truncated> (default: 4096)",
+     set_depth, 0},
+    {SAMPLING, 'o', "output", "PATH",
+     "file, or folder for a file with the default name,\n"
+     "or - for standard output",
+     set_output, 0},
+    {SAMPLING, 0, "sort", "KEY",
+     "table: nsamples (default), tottime, cumtime,\n"
+     "sample-pct, cumul-pct, nsamples-cumul, name",
+     set_sort, 0},
+    {SAMPLING, 'l', "limit", "N", "table: rows (default: 15; 0: all)",
+     set_limit, 0},
+    {SAMPLING, 0, "no-summary", NULL, "table: leave out the summary below it",
+     set_no_summary, 0},
+    {SAMPLING, 0, "realtime-stats", NULL,
+     "a line of statistics each second, on stderr", set_realtime, 0},
+    {SAMPLING, 0, "stats-json", "FILE",
+     "write the counters of the sampler to a file", set_stats_json, 0},
+    {SAMPLING, 'q', "quiet", NULL, "nothing on stderr but errors", set_quiet,
+     0},
+    {ALL, 'h', "help", NULL, "show this text", set_help, 0},
 };
 
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]), MAX_ROWS = N_ROWS + 64 };
 
-/* The rows of a command, with those of the formats. */
-static size_t collect_rows(command_id command, option_row *to)
+/* A row for each output format. */
+static size_t collect_formats(command_id command, option_row *to, size_t max)
 {
     size_t n = 0;
-    for (size_t i = 0; i < N_ROWS; i++) {
-        if ((rows[i].commands & command) != 0) {
-            to[n++] = rows[i];
-        }
-    }
-    for (uint32_t i = 0; (command & SAMPLING) != 0 && n < MAX_ROWS; i++) {
+    for (uint32_t i = 0; n < max; i++) {
         pyprof_format_info info;
         memset(&info, 0, sizeof(info));
         info.sz = sizeof(info);
         if (pyprof_format(i, &info) != PYPROF_OK) {
             break;
         }
-        to[n] = (option_row){ command, 0,          info.name, NULL,
-                              info.description, set_format, 0 };
-        n++;
+        to[n++] = (option_row){
+            .commands = command,
+            .name = info.name,
+            .help = info.description,
+            .set = set_format,
+        };
     }
     return n;
 }
 
-/* ---- parsing ----------------------------------------------------------------- */
+/* The rows of a command; the formats come before --output. */
+static size_t collect_rows(command_id command, option_row *to)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if ((rows[i].commands & command) == 0) {
+            continue;
+        }
+        if (rows[i].set == set_output) {
+            n += collect_formats(command, &to[n], MAX_ROWS - N_ROWS);
+        }
+        to[n++] = rows[i];
+    }
+    return n;
+}
+
+/* ---- parsing
+ * ----------------------------------------------------------------- */
 
 typedef struct parser {
     settings *s;
@@ -312,7 +328,7 @@ static int wrong(const parser *p, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(what, sizeof(what), format, args);
     va_end(args);
-    return usage_error("%s: %s (%s --help shows the options)",
+    return usage_error("%s: %s (pyprof-cli %s --help shows the options)",
                        command_name(p->s->command), what,
                        command_name(p->s->command));
 }
@@ -415,7 +431,7 @@ static int parse_letters(parser *p, const char *letters)
     for (; *letters != '\0'; letters++) {
         const option_row *row = NULL;
         const char *value = NULL;
-        char shown[3] = { '-', *letters, '\0' };
+        char shown[3] = {'-', *letters, '\0'};
         for (size_t i = 0; i < p->n_rows && row == NULL; i++) {
             row = p->rows[i].letter == *letters ? &p->rows[i] : NULL;
         }
@@ -498,8 +514,9 @@ static int check_settings(const parser *p)
     }
     if (s->table_given && s->format != NULL &&
         strncmp(s->format, "pstats", 6) != 0) {
-        return wrong(p, "--sort, --limit and --no-summary are for the table, "
-                        "not for --%s",
+        return wrong(p,
+                     "--sort, --limit and --no-summary are for the table, "
+                     "not for --%s",
                      s->format);
     }
     if (s->kind == TARGET_COMMAND && s->python != NULL) {
@@ -531,7 +548,8 @@ int options_parse(command_id command, char **args, settings *out)
     return out->help ? STATUS_DONE : check_settings(&p);
 }
 
-/* ---- help ---------------------------------------------------------------------- */
+/* ---- help
+ * ---------------------------------------------------------------------- */
 
 void options_print(FILE *to, command_id command)
 {
@@ -540,14 +558,13 @@ void options_print(FILE *to, command_id command)
     for (size_t i = 0; i < n; i++) {
         const option_row *row = &all[i];
         char left[64];
-        (void)snprintf(left, sizeof(left), "  %c%c%s %s%s%s%s",
-                       row->letter != 0 ? '-' : ' ',
-                       row->letter != 0 ? row->letter : ' ',
-                       row->letter != 0 && row->name != NULL ? "," : " ",
-                       row->name != NULL ? "--" : "",
-                       row->name != NULL ? row->name : "",
-                       row->value != NULL && row->name != NULL ? " " : "",
-                       row->value != NULL ? row->value : "");
+        (void)snprintf(
+            left, sizeof(left), "  %c%c%s %s%s%s%s",
+            row->letter != 0 ? '-' : ' ', row->letter != 0 ? row->letter : ' ',
+            row->letter != 0 && row->name != NULL ? "," : " ",
+            row->name != NULL ? "--" : "", row->name != NULL ? row->name : "",
+            row->value != NULL && row->name != NULL ? " " : "",
+            row->value != NULL ? row->value : "");
         fprintf(to, "%-28s", left);
         if (strlen(left) > 27) {
             fprintf(to, "\n%28s", "");

@@ -85,8 +85,7 @@ static int choose_place(const settings *s, output *out)
     bool text = (out->format.caps & PYPROF_COLLECTOR_TEXT) != 0;
     struct stat info;
     if (s->output == NULL) {
-        out->to_stdout =
-            (out->format.caps & PYPROF_COLLECTOR_TO_STDOUT) != 0;
+        out->to_stdout = (out->format.caps & PYPROF_COLLECTOR_TO_STDOUT) != 0;
         return out->to_stdout ? STATUS_DONE : in_folder(out, ".");
     }
     if (strcmp(s->output, "-") == 0) {
@@ -122,8 +121,8 @@ int output_plan(const settings *s, output *out)
     if (out->to_stdout && wants_colour(stdout)) {
         opts.flags |= PYPROF_FORMAT_COLOR;
     }
-    pyprof_status made = pyprof_collector_new_format(
-        out->format.name, &opts, &out->collector, &err);
+    pyprof_status made = pyprof_collector_new_format(out->format.name, &opts,
+                                                     &out->collector, &err);
     return made == PYPROF_OK ? STATUS_DONE : fail_error(made, &err);
 }
 

@@ -30,7 +30,8 @@ static double error_rate(const pyprof_sampler_stats *stats)
     return 100 * per(stats->torn + stats->unreadable, stats->attempted);
 }
 
-/* ---- while it runs ---------------------------------------------------------- */
+/* ---- while it runs ----------------------------------------------------------
+ */
 
 void progress_begin(progress *p, const settings *s)
 {
@@ -76,8 +77,7 @@ static void print_stats(progress *p, const pyprof_sampler_stats *stats,
     fprintf(stderr,
             "Stats: %.1fHz (%.1fus) N=%" PRIu64 " threads: %.1f whole: %.2f%% "
             "missed: %" PRIu64 " reads: %.2f/sample cpu: %.1f%%\n",
-            hz, hz > 0 ? 1e6 / hz : 0.0, stats->rounds,
-            per(attempted, rounds),
+            hz, hz > 0 ? 1e6 / hz : 0.0, stats->rounds, per(attempted, rounds),
             100 * per(stats->whole - last->whole, attempted),
             stats->missed - last->missed,
             per(stats->read_calls - last->read_calls, rounds),
@@ -114,7 +114,8 @@ void progress_end(progress *p)
     (void)fflush(stderr);
 }
 
-/* ---- afterwards ---------------------------------------------------------------- */
+/* ---- afterwards
+ * ---------------------------------------------------------------- */
 
 static const char *placement_text(int32_t placement)
 {
@@ -137,8 +138,7 @@ static void report_trouble(const pyprof_sampler_stats *stats)
                 stats->truncated);
     }
     if (stats->folded > 0) {
-        fprintf(stderr,
-                "Folded: %" PRIu64 " times, because a table was full\n",
+        fprintf(stderr, "Folded: %" PRIu64 " times, because a table was full\n",
                 stats->folded);
     }
     if (stats->torn + stats->unreadable > 0 && error_rate(stats) > 1 &&
@@ -183,17 +183,20 @@ typedef struct counter {
     size_t offset;
 } counter;
 
-#define COUNTER(name) { #name, offsetof(pyprof_sampler_stats, name) }
+#define COUNTER(name)                               \
+    {                                               \
+#name, offsetof(pyprof_sampler_stats, name) \
+    }
 static const counter counters[] = {
-    COUNTER(elapsed_ns),    COUNTER(rounds),       COUNTER(attempted),
-    COUNTER(whole),         COUNTER(torn),         COUNTER(gone),
-    COUNTER(unreadable),    COUNTER(truncated),    COUNTER(idle),
-    COUNTER(missed),        COUNTER(overrun),      COUNTER(retries),
+    COUNTER(elapsed_ns),    COUNTER(rounds),        COUNTER(attempted),
+    COUNTER(whole),         COUNTER(torn),          COUNTER(gone),
+    COUNTER(unreadable),    COUNTER(truncated),     COUNTER(idle),
+    COUNTER(missed),        COUNTER(overrun),       COUNTER(retries),
     COUNTER(stops),         COUNTER(stops_refused), COUNTER(moves),
-    COUNTER(read_calls),    COUNTER(read_spans),   COUNTER(read_bytes),
-    COUNTER(codes),         COUNTER(codes_read),   COUNTER(codes_changed),
-    COUNTER(codes_evicted), COUNTER(stacks),       COUNTER(folded),
-    COUNTER(threads_seen),  COUNTER(cpu_ns),       COUNTER(memory_bytes),
+    COUNTER(read_calls),    COUNTER(read_spans),    COUNTER(read_bytes),
+    COUNTER(codes),         COUNTER(codes_read),    COUNTER(codes_changed),
+    COUNTER(codes_evicted), COUNTER(stacks),        COUNTER(folded),
+    COUNTER(threads_seen),  COUNTER(cpu_ns),        COUNTER(memory_bytes),
 };
 
 int report_json(const session *run, const char *path)
@@ -217,8 +220,7 @@ int report_json(const session *run, const char *path)
         text + size, sizeof(text) - size,
         "\n  \"first_sample_ns\": %" PRIu64 ",\n  \"placement\": \"%s\"\n}\n",
         first > run->began_ns ? first - run->began_ns : 0,
-        run->stats.placement == PYPROF_PLACEMENT_TARGET ? "target"
-                                                            : "free");
+        run->stats.placement == PYPROF_PLACEMENT_TARGET ? "target" : "free");
     pyprof_status status = pyprof_writer_open_path(path, NULL, &writer, &err);
     if (status == PYPROF_OK) {
         status = pyprof_writer_write(writer, text, size, &err);

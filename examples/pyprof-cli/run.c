@@ -20,7 +20,8 @@ static const uint64_t GRACE_NS = 2 * NS_PER_SECOND;
 /* For a command that has got Ctrl-C to end by itself. */
 static const uint64_t CTRL_C_NS = 5 * NS_PER_SECOND;
 
-/* ---- the command line of the target -------------------------------------------- */
+/* ---- the command line of the target
+ * -------------------------------------------- */
 
 static bool is_program(const char *folder, size_t size, const char *name)
 {
@@ -72,8 +73,8 @@ static const char **build_argv(const settings *s)
         return NULL;
     }
     if (s->kind != TARGET_COMMAND && python == NULL) {
-        python = in_path("python3") || !in_path("python") ? "python3"
-                                                          : "python";
+        python =
+            in_path("python3") || !in_path("python") ? "python3" : "python";
     }
     while (s->target[n_args] != NULL) {
         n_args++;
@@ -93,7 +94,8 @@ static const char **build_argv(const settings *s)
     return argv;
 }
 
-/* ---- its end ---------------------------------------------------------------------- */
+/* ---- its end
+ * ---------------------------------------------------------------------- */
 
 /* Waits at most so long; a second signal ends the waiting, and so does the
  * first one if there was none before. True when the command has ended. */
@@ -128,8 +130,7 @@ static void end_command(pyprof_target *target, int64_t pid)
 static void after_signal(pyprof_target *target, int64_t pid)
 {
     if (signals_first() == SIGINT) {
-        if (!signals_from_terminal() &&
-            !wait_ended(target, 200 * NS_PER_MS)) {
+        if (!signals_from_terminal() && !wait_ended(target, 200 * NS_PER_MS)) {
             (void)kill((pid_t)pid, SIGINT);
         }
         (void)wait_ended(target, CTRL_C_NS);
@@ -143,8 +144,7 @@ static int exit_status(pyprof_target *target, int result)
     int32_t status = 0;
     pyprof_error err = PYPROF_ERROR_INIT;
     signals_kill_child(0);
-    pyprof_status told =
-        pyprof_target_wait(target, UINT64_MAX, &status, &err);
+    pyprof_status told = pyprof_target_wait(target, UINT64_MAX, &status, &err);
     if (told != PYPROF_OK) {
         return fail_error(told, &err);
     }
@@ -181,7 +181,8 @@ static int no_python(pyprof_target *target, pyprof_status status,
     return fail_error(status, err);
 }
 
-/* ---- the command -------------------------------------------------------------------- */
+/* ---- the command
+ * -------------------------------------------------------------------- */
 
 static int sample_command(session *run)
 {
@@ -224,9 +225,8 @@ static int start(session *run, const char *const *argv)
     signals_stop_target(run->target);
     status = pyprof_target_ready(run->target, UINT64_MAX, &err);
     signals_stop_target(NULL);
-    int result = status == PYPROF_OK
-                     ? sample_command(run)
-                     : no_python(run->target, status, &err);
+    int result = status == PYPROF_OK ? sample_command(run)
+                                     : no_python(run->target, status, &err);
     return result;
 }
 

@@ -32,8 +32,7 @@ static pyprof_status add_first(session *run, pyprof_sampler *sampler,
                                : status;
 }
 
-static void read_stats(const pyprof_sampler *sampler,
-                       pyprof_sampler_stats *out)
+static void read_stats(const pyprof_sampler *sampler, pyprof_sampler_stats *out)
 {
     memset(out, 0, sizeof(*out));
     out->sz = sizeof(*out);
@@ -85,8 +84,7 @@ static session_end why(const session *run, pyprof_status status)
 static pyprof_status sample(session *run, pyprof_sampler *sampler,
                             pyprof_error *err)
 {
-    pyprof_status status =
-        pyprof_sampler_add(sampler, run->out.collector, err);
+    pyprof_status status = pyprof_sampler_add(sampler, run->out.collector, err);
     if (status == PYPROF_OK) {
         status = pyprof_sampler_start(sampler, err);
     }
@@ -134,8 +132,8 @@ int session_sample(session *run)
     pyprof_collector *first = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
     int result = STATUS_DONE;
-    pyprof_status status = pyprof_sampler_open(
-        run->target, &run->s->sampler, &sampler, &err);
+    pyprof_status status =
+        pyprof_sampler_open(run->target, &run->s->sampler, &sampler, &err);
     if (status == PYPROF_OK && run->s->stats_json != NULL) {
         status = add_first(run, sampler, &first, &err);
     }

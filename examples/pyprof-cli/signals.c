@@ -70,7 +70,7 @@ static void on_pipe(int number)
 
 void signals_install(void)
 {
-    static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action;
     struct sigaction before;
     memset(&action, 0, sizeof(action));

@@ -79,9 +79,8 @@ static void read_file(source *s, file *f)
 {
     /* A relative path is one from where the program was started, most often
      * still its working folder; links to absolute paths are not followed. */
-    int fd = f->path[0] == '/'
-                 ? open_regular(s->root, f->path, RESOLVE_IN_ROOT)
-                 : open_regular(s->cwd, f->path, 0);
+    int fd = f->path[0] == '/' ? open_regular(s->root, f->path, RESOLVE_IN_ROOT)
+                               : open_regular(s->cwd, f->path, 0);
     if (fd < 0) {
         return;
     }

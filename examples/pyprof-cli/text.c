@@ -15,11 +15,13 @@
  * not one. */
 static size_t decode(const unsigned char *p, size_t size, uint32_t *out)
 {
-    static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0                       ? 3
-               : p[0] < 0xf5                       ? 4
-                                                   : 0;
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = p[0] < 0x80   ? 1
+               : p[0] < 0xc2 ? 0
+               : p[0] < 0xe0 ? 2
+               : p[0] < 0xf0 ? 3
+               : p[0] < 0xf5 ? 4
+                             : 0;
     if (n == 0 || n > size) {
         return 0;
     }
@@ -101,8 +103,8 @@ int usage_error(const char *format, ...)
 
 int fail_error(pyprof_status status, const pyprof_error *err)
 {
-    const char *message = err->message[0] != '\0' ? err->message
-                                                  : pyprof_status_text(status);
+    const char *message =
+        err->message[0] != '\0' ? err->message : pyprof_status_text(status);
     return fail("%s", message);
 }
 
@@ -124,7 +126,7 @@ uint64_t now_ns(void)
 
 void sleep_ns(uint64_t ns)
 {
-    struct timespec pause = { (time_t)(ns / NS_PER_SECOND),
-                              (long)(ns % NS_PER_SECOND) };
+    struct timespec pause = {(time_t)(ns / NS_PER_SECOND),
+                             (long)(ns % NS_PER_SECOND)};
     (void)nanosleep(&pause, NULL);
 }

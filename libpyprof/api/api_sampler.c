@@ -69,15 +69,13 @@ pyprof_status pyprof_sampler_open(pyprof_target *target,
         return is_null(target == NULL ? "target" : "out_sampler", err);
     }
     memset(&read, 0, sizeof(read));
-    PP_TRY(pp_opts_read(&read, sizeof(read), opts, "pyprof_sampler_opts",
-                        err));
+    PP_TRY(pp_opts_read(&read, sizeof(read), opts, "pyprof_sampler_opts", err));
     PP_TRY(check_opts(&read, err));
     return pp_sampler_open(target, &read, out_sampler, err);
 }
 
 pyprof_status pyprof_sampler_add(pyprof_sampler *sampler,
-                                 pyprof_collector *collector,
-                                 pyprof_error *err)
+                                 pyprof_collector *collector, pyprof_error *err)
 {
     if (sampler == NULL || collector == NULL) {
         return is_null(sampler == NULL ? "sampler" : "collector", err);
@@ -146,9 +144,8 @@ pyprof_status pyprof_sampler_read_stats(const pyprof_sampler *sampler,
     memset(&stats, 0, sizeof(stats));
     stats.sz = sizeof(stats);
     pp_sampler_read_stats(sampler, &stats);
-    return pp_opts_write(out_stats, &stats, sizeof(stats))
-               ? PYPROF_OK
-               : PYPROF_ERR_INVALID;
+    return pp_opts_write(out_stats, &stats, sizeof(stats)) ? PYPROF_OK
+                                                           : PYPROF_ERR_INVALID;
 }
 
 void pyprof_sampler_close(pyprof_sampler *sampler)

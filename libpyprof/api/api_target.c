@@ -47,8 +47,8 @@ static pyprof_status opening_read(opening *to, const pyprof_target_opts *opts,
                                   pyprof_error *err)
 {
     memset(to, 0, sizeof(*to));
-    PP_TRY(pp_opts_read(&to->opts, sizeof(to->opts), opts,
-                        "pyprof_target_opts", err));
+    PP_TRY(pp_opts_read(&to->opts, sizeof(to->opts), opts, "pyprof_target_opts",
+                        err));
     if (to->opts.allocator != NULL) {
         pp_allocator checked;
         PP_TRY(pp_alloc_init(&checked, to->opts.allocator, err));
@@ -97,8 +97,7 @@ pyprof_status pyprof_target_open_self(const pyprof_target_opts *opts,
 
 pyprof_status pyprof_target_spawn(const pyprof_command *command,
                                   const pyprof_target_opts *opts,
-                                  pyprof_target **out_target,
-                                  pyprof_error *err)
+                                  pyprof_target **out_target, pyprof_error *err)
 {
     opening with;
     pyprof_command read;

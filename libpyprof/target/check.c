@@ -63,8 +63,8 @@ static pyprof_status try_reading(checking *c)
     pp_os_maps maps;
     char bytes[16];
     bool done = false;
-    PP_TRY(pp_os_process_maps(c->process, c->config->allocator, &maps,
-                              &c->err));
+    PP_TRY(
+        pp_os_process_maps(c->process, c->config->allocator, &maps, &c->err));
     for (size_t i = 0; i < maps.n && !done; i++) {
         done = (maps.items[i].flags & PP_OS_MAP_READ) != 0 &&
                pp_reader_read(c->reader, maps.items[i].start, bytes,
@@ -91,9 +91,9 @@ static pyprof_status find_python(checking *c)
     static const char *const version_step = "know its version";
     const pp_target_config *config = c->config;
     pp_runtime *runtime = &c->runtime;
-    pyprof_status status = pp_target_find(
-        c->process, c->reader, config->shapes, config->n_shapes,
-        config->allocator, &config->log, runtime, &c->err);
+    pyprof_status status =
+        pp_target_find(c->process, c->reader, config->shapes, config->n_shapes,
+                       config->allocator, &config->log, runtime, &c->err);
     if (status == PYPROF_ERR_UNSUPPORTED_TARGET) {
         (void)snprintf(c->detail, sizeof(c->detail), "there is one");
         (void)tell(c, step, PYPROF_OK);
@@ -132,9 +132,9 @@ static pyprof_status believe(checking *c)
 
 static pyprof_status read_threads(checking *c)
 {
-    const pp_runtime_shape *shape = pp_target_shape(
-        c->config->shapes, c->config->n_shapes, &c->runtime);
-    pp_target_census census = { 0, 0, false };
+    const pp_runtime_shape *shape =
+        pp_target_shape(c->config->shapes, c->config->n_shapes, &c->runtime);
+    pp_target_census census = {0, 0, false};
     pyprof_status status =
         pp_target_count(c->reader, &c->runtime, shape, true, &census);
     if (status != PYPROF_OK) {
@@ -144,12 +144,11 @@ static pyprof_status read_threads(checking *c)
                               "its Python has no thread: it is not (or no "
                               "longer) initialised, try again");
     }
-    (void)snprintf(c->detail, sizeof(c->detail),
-                   "%u interpreter%s, %u thread%s%s",
-                   (unsigned)census.interpreters,
-                   census.interpreters == 1 ? "" : "s",
-                   (unsigned)census.threads, census.threads == 1 ? "" : "s",
-                   census.cut ? " or more" : "");
+    (void)snprintf(
+        c->detail, sizeof(c->detail), "%u interpreter%s, %u thread%s%s",
+        (unsigned)census.interpreters, census.interpreters == 1 ? "" : "s",
+        (unsigned)census.threads, census.threads == 1 ? "" : "s",
+        census.cut ? " or more" : "");
     return tell(c, "read its threads", status);
 }
 
@@ -174,8 +173,8 @@ pyprof_status pp_target_check(int64_t pid, const pp_target_checker *checker,
     /* One that ended on the way fails with whatever read came next. */
     if (status != PYPROF_OK && status != PYPROF_ERR_NO_PROCESS &&
         c.process != NULL && !pp_os_process_alive(c.process)) {
-        status = pp_error_set(&c.err, PYPROF_ERR_GONE,
-                              "process %lld has ended", (long long)pid);
+        status = pp_error_set(&c.err, PYPROF_ERR_GONE, "process %lld has ended",
+                              (long long)pid);
     }
     if (status != PYPROF_OK && err != NULL) {
         (void)pp_error_set(err, status, "%s", c.err.message);

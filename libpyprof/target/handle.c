@@ -100,7 +100,7 @@ pyprof_status pp_target_count(pp_reader *reader, const pp_runtime *runtime,
                               const pp_runtime_shape *shape, bool all,
                               pp_target_census *out)
 {
-    pp_target_census census = { 0, 0, false };
+    pp_target_census census = {0, 0, false};
     uint64_t interp = 0;
     PP_TRY(pp_reader_u64(reader, runtime->address + shape->interpreters_head,
                          &interp));
@@ -124,7 +124,8 @@ pyprof_status pp_target_count(pp_reader *reader, const pp_runtime *runtime,
     return PYPROF_OK;
 }
 
-/* ---- looking for Python --------------------------------------------------- */
+/* ---- looking for Python ---------------------------------------------------
+ */
 
 /* How a process ended, in words, for one that this library started. */
 static pyprof_status gone(const pyprof_target *target, pyprof_error *err)
@@ -133,8 +134,7 @@ static pyprof_status gone(const pyprof_target *target, pyprof_error *err)
     int32_t status = 0;
     int32_t sig = 0;
     if (!target->child ||
-        pp_os_child_status(target->process, &status, &sig, NULL) !=
-            PYPROF_OK) {
+        pp_os_child_status(target->process, &status, &sig, NULL) != PYPROF_OK) {
         return pp_error_set(err, PYPROF_ERR_GONE, "process %lld has ended",
                             (long long)pid);
     }
@@ -154,20 +154,17 @@ static pyprof_status gone(const pyprof_target *target, pyprof_error *err)
 static pyprof_status has_thread(pyprof_target *target, pyprof_error *err)
 {
     int64_t pid = pp_os_process_pid(target->process);
-    const pp_runtime_shape *shape = pp_target_shape(
-        target->shapes, target->n_shapes, &target->runtime);
+    const pp_runtime_shape *shape =
+        pp_target_shape(target->shapes, target->n_shapes, &target->runtime);
     pp_target_census census;
     if (shape == NULL) {
-        return pp_error_set(err, PYPROF_ERR_UNSUPPORTED_TARGET,
-                            "process %lld runs Python %u.%u%s, which this "
-                            "library does not know",
-                            (long long)pid,
-                            (unsigned)(target->runtime.hex_version >> 24),
-                            (unsigned)(target->runtime.hex_version >> 16) &
-                                0xffu,
-                            target->runtime.build & PP_BUILD_FREE_THREADED
-                                ? "t"
-                                : "");
+        return pp_error_set(
+            err, PYPROF_ERR_UNSUPPORTED_TARGET,
+            "process %lld runs Python %u.%u%s, which this "
+            "library does not know",
+            (long long)pid, (unsigned)(target->runtime.hex_version >> 24),
+            (unsigned)(target->runtime.hex_version >> 16) & 0xffu,
+            target->runtime.build & PP_BUILD_FREE_THREADED ? "t" : "");
     }
     if (pp_target_count(target->reader, &target->runtime, shape, false,
                         &census) != PYPROF_OK ||
@@ -181,8 +178,7 @@ static pyprof_status has_thread(pyprof_target *target, pyprof_error *err)
 }
 
 /* One look: is there a runtime, and does it have a thread? */
-static pyprof_status look(pyprof_target *target, bool search,
-                          pyprof_error *err)
+static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
 {
     uint64_t image = pp_os_process_image_id(target->process);
     if (image != target->image_id) {
@@ -293,7 +289,7 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
                                 pyprof_error *err)
 {
     uint64_t deadline = deadline_of(timeout_ns);
-    pacing pace = { pp_os_now(), 0, 0, 0, 0 };
+    pacing pace = {pp_os_now(), 0, 0, 0, 0};
     for (;;) {
         uint64_t now = pp_os_now();
         bool search =
@@ -322,8 +318,8 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
                                 "process %lld has no Python to look at yet",
                                 (long long)pp_os_process_pid(target->process));
         }
-        uint64_t pause = after - pace.began_ns < SECOND ? MILLISECOND / 2
-                                                        : 2 * MILLISECOND;
+        uint64_t pause =
+            after - pace.began_ns < SECOND ? MILLISECOND / 2 : 2 * MILLISECOND;
         uint64_t wake = after + pause < deadline ? after + pause : deadline;
         (void)pp_os_sleep_until(wake, target->interrupt);
     }
@@ -341,7 +337,8 @@ pyprof_status pp_target_ready(pyprof_target *target, uint64_t timeout_ns,
     return status;
 }
 
-/* ---- opening and closing --------------------------------------------------- */
+/* ---- opening and closing ---------------------------------------------------
+ */
 
 /* A handle without a process. */
 static pyprof_status handle_new(const pp_target_config *config,
@@ -440,7 +437,8 @@ void pp_target_close(pyprof_target *target)
     pp_free(&allocator, target);
 }
 
-/* ---- the rest of the interface ---------------------------------------------- */
+/* ---- the rest of the interface ----------------------------------------------
+ */
 
 void pp_target_interrupt(pyprof_target *target)
 {
@@ -449,7 +447,7 @@ void pp_target_interrupt(pyprof_target *target)
 
 void pp_target_describe(const pyprof_target *target, pyprof_target_info *out)
 {
-    pyprof_text nothing = { "", 0 };
+    pyprof_text nothing = {"", 0};
     memset(out, 0, sizeof(*out));
     out->sz = sizeof(*out);
     out->pid = pp_os_process_pid(target->process);
@@ -475,8 +473,7 @@ bool pp_target_alive(const pyprof_target *target)
     return pp_os_process_alive(target->process);
 }
 
-static pyprof_status not_a_child(const pyprof_target *target,
-                                 pyprof_error *err)
+static pyprof_status not_a_child(const pyprof_target *target, pyprof_error *err)
 {
     return pp_error_set(err, PYPROF_ERR_INVALID,
                         "process %lld was not started by this library",
