@@ -39,6 +39,8 @@ FORBIDDEN = [
      r"(?<![\w.>])(signal|sigaction|sigprocmask|pthread_sigmask)\s*\("),
     ("a comparison of versions: make it a field of the layout",
      r"libpyprof/layout/", r"version\s*[<>]=?(?![<>])"),
+    ("an unbounded copy", None,
+     r"(?<![\w.>])(strcpy|strcat|v?sprintf|gets|alloca|v?sscanf)\s*\("),
     ("the environment", None,
      r"(?<![\w.>])(secure_getenv|getenv|setenv|putenv)\s*\("),
     ("_GNU_SOURCE", r"libpyprof/os/", r"\b_GNU_SOURCE\b"),
