@@ -263,10 +263,11 @@ typedef struct pp_line_range {
     int32_t line, end_line, column, end_column; /* -1: not known */
 } pp_line_range;
 
-/* Decodes a whole table into ranges in ascending order without gaps that
- * matter: an offset in no range has no line. `max` ranges at most.
- * `*out_n` is how many there are; false when the table is malformed (what was
- * decoded before stays). Bytes are untrusted. */
+/* Decodes a whole table into ranges in ascending order that do not overlap: an
+ * offset in no range has no line. `code_size` is in bytes; equal neighbours are
+ * one range. `max` ranges at most: size + 1 is always enough. `*out_n` is how
+ * many there are; false when the table is malformed, or there are more (what
+ * was decoded before stays). Bytes are untrusted. Thread-safe. */
 bool pp_lines_decode(pp_line_kind kind, const uint8_t *table, size_t size,
                      int32_t first_line, uint32_t code_size, pp_line_range *out,
                      size_t max, size_t *out_n);
