@@ -177,7 +177,8 @@ static pyprof_status has_thread(pyprof_target *target, pyprof_error *err)
     return PYPROF_OK;
 }
 
-/* One look: is there a runtime, and does it have a thread? */
+/* One look: is there a runtime, and does it have a thread? Without a search,
+ * only at the place that is known already. */
 static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
 {
     uint64_t image = pp_os_process_image_id(target->process);
@@ -186,26 +187,24 @@ static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
         target->runtime.address = 0;
         target->image_id = image;
     }
-    if (target->runtime.address == 0) {
+    if (search) {
         pp_runtime found;
-        if (!search) {
-            return PYPROF_ERR_NOT_PYTHON;
+        found.address = 0;
+        pyprof_status status = pp_target_find(
+            target->process, target->reader, target->shapes, target->n_shapes,
+            &target->allocator, &target->log, &found, err);
+        if (status != PYPROF_OK && status != PYPROF_ERR_NOT_READY) {
+            return status;
         }
-        PP_TRY(pp_target_find(target->process, target->reader, target->shapes,
-                              target->n_shapes, &target->allocator,
-                              &target->log, &found, err));
         target->runtime = found;
     }
-    pyprof_status status = has_thread(target, err);
-    if (status != PYPROF_OK) {
-        /* A place that was only inferred may be a wrong one: look again. */
-        if (target->runtime.found_by == PP_FOUND_POINTERS) {
-            target->runtime.address = 0;
-        }
-        target->has_runtime = false;
-        return status;
+    if (target->runtime.address == 0) {
+        return PYPROF_ERR_NOT_PYTHON;
     }
-    if (!target->has_runtime) {
+    bool had_runtime = target->has_runtime;
+    target->has_runtime = false;
+    PP_TRY(has_thread(target, err));
+    if (!had_runtime) {
         pp_log_line(&target->log, PYPROF_LOG_INFO, "target",
                     "Python %u.%u at 0x%llx of process %lld, found by %s in %s",
                     (unsigned)(target->runtime.hex_version >> 24),
@@ -292,8 +291,7 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
     pacing pace = {pp_os_now(), 0, 0, 0, 0};
     for (;;) {
         uint64_t now = pp_os_now();
-        bool search =
-            target->runtime.address == 0 && time_to_search(target, &pace);
+        bool search = !target->has_runtime && time_to_search(target, &pace);
         pyprof_status status = look(target, search, err);
         if (status == PYPROF_OK) {
             return PYPROF_OK;
