@@ -1,0 +1,163 @@
+/*
+ * What the files of sampler/ share. No other folder includes this.
+ */
+#ifndef PP_SAMPLER_INTERNAL_H
+#define PP_SAMPLER_INTERNAL_H
+
+#include "layout/layout.h"
+#include "os/os.h"
+#include "sampler/sampler.h"
+#include "unwind/unwind.h"
+
+#include <stdatomic.h>
+
+#define PP_NS_PER_SECOND UINT64_C(1000000000)
+#define PP_MAX_COLLECTORS 64
+
+/* A thread of the target, as the system knows it; by slot of the unwinder. */
+typedef struct pp_followed {
+    uint64_t native_id; /* 0: free */
+    uint64_t os_id;
+    pp_os_task *task; /* NULL: not opened, or gone */
+    bool tried;
+} pp_followed;
+
+/* Where the sampling thread is, and after whom it goes (follow.c). */
+typedef struct pp_follow {
+    pp_followed *threads;
+    size_t n, cap;
+    pp_os_cpus home; /* CPUs that this process may use */
+    bool home_known;
+    bool refused;  /* the system doesn't let the thread move */
+    int32_t cpu;   /* pinned to it; -1: not pinned */
+    uint32_t age;  /* rounds since the target's CPU was asked for */
+    uint32_t slot; /* thread that is followed; UINT32_MAX: none yet */
+} pp_follow;
+
+typedef enum pp_sampler_state {
+    PP_SAMPLER_NEW,
+    PP_SAMPLER_STEPPED, /* driven by the caller */
+    PP_SAMPLER_RUNS,    /* in its own threads */
+    PP_SAMPLER_ENDED
+} pp_sampler_state;
+
+/* Counters that any thread may read while they grow; relaxed order is enough,
+ * since each stands for itself. */
+typedef _Atomic uint64_t pp_count;
+
+struct pyprof_sampler {
+    pp_allocator allocator;
+    pyprof_target *target;
+    pyprof_sampler_opts opts; /* with the defaults filled in */
+    pp_layout layout;
+    pp_unwind *unwind;
+    pp_decoder *decoder;
+    pyprof_tables *tables;
+    pyprof_collector *collectors[PP_MAX_COLLECTORS];
+    size_t n_collectors;
+    pp_sampler_state state;
+    int32_t placement; /* in use */
+    uint64_t jitter;   /* state of its random numbers */
+
+    pp_follow follow;
+    uint64_t *stopped; /* os ids of threads that are stopped */
+    size_t n_stopped, cap_stopped;
+    uint64_t stop_second; /* budget of stops: the second, and how many in it */
+    uint32_t stops_in_second;
+
+    /* sampling thread -> decoding thread */
+    pp_ring *ring;   /* NULL: decoded where it was sampled */
+    uint8_t *buffer; /* then the record is here */
+    size_t cap_buffer;
+    pp_os_thread *sampling, *decoding;
+    pp_os_event *stop, *drain, *ended;
+    _Atomic bool sampling_over;
+    _Atomic int32_t avoid_cpu; /* CPU that the decoder keeps off; -1 none */
+
+    char name[64]; /* room for a thread's name while it is described */
+    pyprof_stack_sample *shown; /* of a snapshot */
+    size_t cap_shown;
+    uint32_t absent; /* rounds in a row that found no runtime */
+
+    uint64_t started_ns; /* of the first round */
+    uint64_t ended_ns;
+    pyprof_status failed; /* by the thread that failed; read after the end */
+    pyprof_error error;
+
+    struct {
+        pp_count rounds, gone, lost, missed, overrun, retries, stops,
+            stops_refused, moves, elapsed_ns, sampling_cpu_ns;
+        pp_count read_calls, read_spans, read_bytes;
+        pp_count codes, codes_read, codes_changed, codes_evicted, unwind_bytes;
+        pp_count whole, torn, unreadable, truncated, idle;
+        pp_count decoding_cpu_ns, stacks, folded, threads, table_bytes;
+    } counts;
+};
+
+static inline void pp_bump(pp_count *count, uint64_t by)
+{
+    atomic_store_explicit(
+        count, atomic_load_explicit(count, memory_order_relaxed) + by,
+        memory_order_relaxed);
+}
+
+static inline void pp_set(pp_count *count, uint64_t value)
+{
+    atomic_store_explicit(count, value, memory_order_relaxed);
+}
+
+static inline uint64_t pp_get(const pp_count *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/* ---- follow.c ----------------------------------------------------------- */
+
+void pp_follow_begin(pyprof_sampler *s); /* in the sampling thread */
+void pp_follow_end(pyprof_sampler *s);
+/* Before a round: goes to where the target's thread runs, now and then. */
+void pp_follow_prepare(pyprof_sampler *s);
+/* Goes to the CPU of one thread at once. False when it is there already, or
+ * can't go. */
+bool pp_follow_go(pyprof_sampler *s, const pp_round_thread *thread);
+/* After a round: who is to be followed from now on. */
+void pp_follow_note(pyprof_sampler *s, const pp_round *round);
+/* Whether a thread is on a CPU now, as PYPROF_THREAD_ bits. */
+uint64_t pp_follow_cpu_flags(pyprof_sampler *s, const pp_round_thread *thread);
+/* The system's id for an id of the target's own namespace; 0: not known. */
+uint64_t pp_follow_translate(pyprof_sampler *s, uint64_t native_id);
+/* The system's id of a thread; 0: not known. */
+uint64_t pp_follow_os_id(pyprof_sampler *s, const pp_round_thread *thread);
+void pp_follow_free(pyprof_sampler *s);
+
+/* ---- take.c ----------------------------------------------------------------
+ */
+
+/* One round, with what it takes to make it true; its record goes to the ring
+ * or is decoded at once. PYPROF_ERR_GONE: the target has ended. */
+pyprof_status pp_take_round(pyprof_sampler *s, uint64_t now, pyprof_error *err);
+/* Decodes one record and tells the collectors. */
+pyprof_status pp_take_decode(pyprof_sampler *s, const void *record,
+                             pyprof_error *err);
+/* One round outside of any run, shown to `take`. */
+pyprof_status pp_take_snapshot(pyprof_sampler *s,
+                               int32_t (*take)(void *user,
+                                               const pyprof_sample *sample),
+                               void *user, pyprof_error *err);
+void pp_take_release(pyprof_sampler *s); /* threads that are stopped */
+void pp_take_count_tables(pyprof_sampler *s);
+
+/* ---- open.c ---------------------------------------------------------------
+ */
+
+/* The target runs another program now: starts on its layout. The ring must be
+ * empty, and no other thread may decode. */
+pyprof_status pp_open_layout(pyprof_sampler *s, pyprof_error *err);
+
+/* ---- loop.c
+ * -------------------------------------------------------------------- */
+
+pyprof_status pp_loop_begin(pyprof_sampler *s, pyprof_error *err);
+pyprof_status pp_loop_end(pyprof_sampler *s, pyprof_error *err);
+
+#endif /* PP_SAMPLER_INTERNAL_H */

@@ -1,0 +1,319 @@
+/*
+ * One round and what follows from it.
+ *
+ * In: the unwinder's view of the threads. Out: one record, delivered or counted
+ * as overrun.
+ *
+ * A stack that changed while it was read is not dropped and not read until it
+ * fits, since both favour stacks that last. The one thread is made to stand
+ * still instead, and read again: by going to its CPU, else by stopping it,
+ * within a budget. What is still torn then is delivered as torn.
+ */
+#include "sampler/internal.h"
+
+#include <string.h>
+
+enum {
+    MAX_VISITS = 4,    /* CPUs visited in one round */
+    ABSENT_ROUNDS = 16 /* between two looks for another program; 2^n */
+};
+
+/* ---- stopping --------------------------------------------------------------
+ */
+
+void pp_take_release(pyprof_sampler *s)
+{
+    while (s->n_stopped > 0) {
+        pp_os_thread_release(s->target->process, s->stopped[--s->n_stopped]);
+    }
+}
+
+static bool stop_thread(pyprof_sampler *s, uint64_t os_id)
+{
+    if (os_id == 0 ||
+        !pp_grow(&s->allocator, (void **)&s->stopped, &s->cap_stopped,
+                 sizeof(uint64_t), s->n_stopped + 1, 0) ||
+        pp_os_thread_stop(s->target->process, os_id, NULL) != PYPROF_OK) {
+        return false;
+    }
+    s->stopped[s->n_stopped++] = os_id;
+    pp_bump(&s->counts.stops, 1);
+    return true;
+}
+
+static bool within_budget(pyprof_sampler *s, uint64_t now)
+{
+    uint64_t second = now / PP_NS_PER_SECOND;
+    if (second != s->stop_second) {
+        s->stop_second = second;
+        s->stops_in_second = 0;
+    }
+    return s->stops_in_second < s->opts.max_stops;
+}
+
+/* Stops the threads whose stacks are torn. True when at least one was. */
+static bool stop_torn(pyprof_sampler *s, const pp_round *round, uint64_t now)
+{
+    for (size_t i = 0; i < round->n; i++) {
+        const pp_round_thread *thread = &round->threads[i];
+        if (thread->state != PYPROF_STACK_TORN) {
+            continue;
+        }
+        if (within_budget(s, now) &&
+            stop_thread(s, pp_follow_os_id(s, thread))) {
+            s->stops_in_second++;
+        } else {
+            pp_bump(&s->counts.stops_refused, 1);
+        }
+    }
+    return s->n_stopped > 0;
+}
+
+static bool stop_one(void *user, uint64_t os_id, uint64_t native_id)
+{
+    pyprof_sampler *s = user;
+    PP_UNUSED(native_id);
+    if (os_id == pp_os_thread_self()) {
+        return true;
+    }
+    for (size_t i = 0; i < s->n_stopped; i++) {
+        if (s->stopped[i] == os_id) {
+            return true;
+        }
+    }
+    stop_thread(s, os_id);
+    return true;
+}
+
+/* Stops every thread, also those that start meanwhile: until a look finds no
+ * new one. */
+static void stop_all(pyprof_sampler *s)
+{
+    size_t before;
+    do {
+        before = s->n_stopped;
+        pp_os_process_threads(s->target->process, stop_one, s, NULL);
+    } while (s->n_stopped > before);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------ */
+
+static const pp_round_thread *first_torn(const pp_round *round)
+{
+    for (size_t i = 0; i < round->n; i++) {
+        if (round->threads[i].state == PYPROF_STACK_TORN) {
+            return &round->threads[i];
+        }
+    }
+    return NULL;
+}
+
+static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
+                                pp_round *round)
+{
+    pp_unwind_care care = s->placement == PYPROF_PLACEMENT_TARGET
+                              ? PP_CARE_STRICT
+                              : PP_CARE_CHECKED;
+    if ((s->opts.flags & PYPROF_SAMPLE_BLOCKING) != 0) {
+        stop_all(s);
+        pyprof_status status =
+            pp_unwind_round(s->unwind, now, PP_CARE_STOPPED, round);
+        pp_take_release(s);
+        return status;
+    }
+    PP_TRY(pp_unwind_round(s->unwind, now, care, round));
+    if (round->n_torn == 0 || s->placement != PYPROF_PLACEMENT_TARGET) {
+        return PYPROF_OK;
+    }
+    for (int visit = 0; visit < MAX_VISITS && round->n_torn > 0; visit++) {
+        if (!pp_follow_go(s, first_torn(round)) && visit > 0) {
+            break;
+        }
+        pp_bump(&s->counts.retries, 1);
+        PP_TRY(pp_unwind_again(s->unwind, now, care, round));
+    }
+    if (round->n_torn > 0 && (s->opts.flags & PYPROF_SAMPLE_NO_STOPS) == 0 &&
+        stop_torn(s, round, now)) {
+        pp_bump(&s->counts.retries, 1);
+        pyprof_status status = pp_unwind_again(s->unwind, now, care, round);
+        pp_take_release(s);
+        return status;
+    }
+    return PYPROF_OK;
+}
+
+static void count_reads(pyprof_sampler *s)
+{
+    const pp_reader_counters *reads = &s->target->reader->counters;
+    pp_unwind_counters unwind = pp_unwind_count(s->unwind);
+    pp_set(&s->counts.read_calls, reads->calls);
+    pp_set(&s->counts.read_spans, reads->spans);
+    pp_set(&s->counts.read_bytes, reads->bytes);
+    pp_set(&s->counts.codes, unwind.codes);
+    pp_set(&s->counts.codes_read, unwind.codes_read);
+    pp_set(&s->counts.codes_changed, unwind.codes_changed);
+    pp_set(&s->counts.codes_evicted, unwind.codes_evicted);
+    pp_set(&s->counts.unwind_bytes, unwind.bytes);
+}
+
+/* ---- delivering
+ * ---------------------------------------------------------------------- */
+
+pyprof_status pp_take_decode(pyprof_sampler *s, const void *record,
+                             pyprof_error *err)
+{
+    pp_decoded decoded;
+    PP_TRY(pp_decoder_take(s->decoder, record, &decoded, err));
+    pp_bump(&s->counts.whole, decoded.whole);
+    pp_bump(&s->counts.torn, decoded.torn);
+    pp_bump(&s->counts.unreadable, decoded.unreadable);
+    pp_bump(&s->counts.truncated, decoded.truncated);
+    pp_bump(&s->counts.idle, decoded.idle);
+    if (decoded.sample.n_stacks == 0) {
+        return PYPROF_OK;
+    }
+    for (size_t i = 0; i < s->n_collectors; i++) {
+        PP_TRY(pp_collector_sample(s->collectors[i], &decoded.sample, err));
+    }
+    return PYPROF_OK;
+}
+
+static pyprof_status deliver(pyprof_sampler *s, uint64_t now, pyprof_error *err)
+{
+    size_t size = pp_unwind_record_size(s->unwind);
+    if (s->ring != NULL) {
+        void *to = pp_ring_reserve(s->ring, size);
+        if (to == NULL) {
+            pp_bump(&s->counts.overrun, 1);
+            pp_os_event_post(s->drain);
+            return PYPROF_OK;
+        }
+        pp_ring_commit(s->ring, pp_unwind_record(s->unwind, now, to));
+        if (pp_ring_used(s->ring) > pp_ring_capacity(s->ring) / 4 &&
+            !pp_os_event_posted(s->drain)) {
+            pp_os_event_post(s->drain);
+        }
+        return PYPROF_OK;
+    }
+    if (!pp_grow(&s->allocator, (void **)&s->buffer, &s->cap_buffer, 1, size,
+                 0)) {
+        return pp_error_memory(err, "a record");
+    }
+    pp_unwind_record(s->unwind, now, s->buffer);
+    return pp_take_decode(s, s->buffer, err);
+}
+
+void pp_take_count_tables(pyprof_sampler *s)
+{
+    pp_tables_counters tables = pp_tables_count(s->tables);
+    pp_set(&s->counts.stacks, tables.stacks);
+    pp_set(&s->counts.folded, tables.folded);
+    pp_set(&s->counts.threads, tables.threads);
+    pp_set(&s->counts.table_bytes, tables.bytes + pp_decoder_bytes(s->decoder));
+}
+
+/* ---- a target without a runtime ---------------------------------------------
+ */
+
+/* Its interpreters are gone: it is about to end, or executes another program.
+ * In the second case it is looked at anew, once that has a Python. */
+static pyprof_status look_for_exec(pyprof_sampler *s, pyprof_error *err)
+{
+    uint64_t image = s->target->image_id;
+    if ((s->absent++ & (ABSENT_ROUNDS - 1)) != ABSENT_ROUNDS - 1 ||
+        pp_os_process_image_id(s->target->process) == image ||
+        pp_target_ready(s->target, 0, NULL) != PYPROF_OK) {
+        return PYPROF_OK;
+    }
+    while (s->ring != NULL && pp_ring_used(s->ring) > 0) {
+        /* The decoder still needs the old layout. */
+        pp_os_event_post(s->drain);
+        if (pp_os_sleep_until(pp_os_now() + PP_NS_PER_SECOND / 1000, s->stop)) {
+            return PYPROF_OK;
+        }
+    }
+    return pp_open_layout(s, err);
+}
+
+/* ---- the round
+ * ------------------------------------------------------------------ */
+
+pyprof_status pp_take_round(pyprof_sampler *s, uint64_t now, pyprof_error *err)
+{
+    pp_round round;
+    pp_follow_prepare(s);
+    pyprof_status status = read_round(s, now, &round);
+    if (status == PYPROF_ERR_GONE) {
+        return status;
+    }
+    if (status == PYPROF_ERR_NO_PERMISSION) {
+        return pp_os_process_explain(s->target->process, err);
+    }
+    if (status != PYPROF_OK) {
+        return pp_error_set(err, status, "reading the target failed: %s",
+                            status == PYPROF_ERR_NO_MEMORY
+                                ? "out of memory"
+                                : "unexpected error");
+    }
+    if (round.no_runtime) {
+        return look_for_exec(s, err);
+    }
+    s->absent = 0;
+    pp_bump(&s->counts.rounds, 1);
+    pp_follow_note(s, &round);
+    for (size_t i = 0; i < round.n; i++) {
+        pp_bump(&s->counts.gone, round.threads[i].state == PP_STACK_GONE);
+    }
+    pp_bump(&s->counts.unreadable, round.n_lost);
+    status = deliver(s, now, err);
+    if ((pp_get(&s->counts.rounds) & 63) == 1) {
+        count_reads(s);
+    }
+    return status;
+}
+
+pyprof_status pp_take_snapshot(pyprof_sampler *s,
+                               int32_t (*take)(void *user,
+                                               const pyprof_sample *sample),
+                               void *user, pyprof_error *err)
+{
+    pp_round round;
+    pp_decoded decoded;
+    pyprof_status status = read_round(s, pp_os_now(), &round);
+    if (status == PYPROF_ERR_GONE) {
+        return pp_error_set(err, status, "process %lld has ended",
+                            (long long)pp_os_process_pid(s->target->process));
+    }
+    if (status == PYPROF_ERR_NO_PERMISSION) {
+        return pp_os_process_explain(s->target->process, err);
+    }
+    if (status != PYPROF_OK) {
+        return pp_error_memory(err, "a snapshot");
+    }
+    size_t size = pp_unwind_record_size(s->unwind);
+    if (!pp_grow(&s->allocator, (void **)&s->buffer, &s->cap_buffer, 1, size,
+                 0) ||
+        !pp_grow(&s->allocator, (void **)&s->shown, &s->cap_shown,
+                 sizeof(pyprof_stack_sample), round.n, 0)) {
+        return pp_error_memory(err, "a snapshot");
+    }
+    pp_unwind_record(s->unwind, pp_os_now(), s->buffer);
+    PP_TRY(pp_decoder_take(s->decoder, s->buffer, &decoded, err));
+    size_t n = 0;
+    for (size_t i = 0; i < round.n && n < decoded.sample.n_stacks; i++) {
+        if (round.threads[i].state == PP_STACK_GONE) {
+            continue;
+        }
+        s->shown[n] = decoded.sample.stacks[n];
+        s->shown[n].flags &= ~(uint64_t)PYPROF_THREAD_CPU_UNKNOWN;
+        s->shown[n].flags |= pp_follow_cpu_flags(s, &round.threads[i]);
+        n++;
+    }
+    decoded.sample.stacks = s->shown;
+    if (take(user, &decoded.sample) != 0) {
+        return pp_error_set(err, PYPROF_ERR_CALLBACK,
+                            "the function that takes the snapshot failed");
+    }
+    return PYPROF_OK;
+}

@@ -1,0 +1,512 @@
+/*
+ * From a thread state to its chain of frames, in the copies of one round.
+ *
+ * In: copied bytes. Out: a chain, innermost frame first, or what is missing.
+ *
+ * 1. A walk reads nothing by itself: it wants, and is resumed at the same frame
+ *    when the wants were read.
+ * 2. It ends after a bounded number of steps, whatever the bytes say.
+ * 3. Shims (entries from C) stay in the chain: they are links to be checked
+ *    like any other.
+ * 4. It does not judge whether the chain is true: pp_walk_verify compares it
+ *    with a second look at the same places.
+ */
+#include "unwind/internal.h"
+
+enum {
+    PAGE = 4096,
+    CHUNK_GUESS = 16384, /* DATA_STACK_CHUNK_SIZE of 3.11 to 3.15 */
+    MAX_PIECE = 1 << 20,
+    WINDOW_SLACK = 512
+};
+
+const uint8_t *pp_walk_find(pp_unwind *u, uint64_t address, uint64_t size,
+                            bool *out_extra)
+{
+    const uint8_t *p = pp_view_find(&u->a, address, size);
+    if (PP_LIKELY(p != NULL)) {
+        return p;
+    }
+    if (u->extra.n_copies == 0) {
+        return NULL;
+    }
+    p = pp_extra_find(&u->extra, address, size);
+    if (p != NULL && out_extra != NULL) {
+        *out_extra = true;
+    }
+    return p;
+}
+
+bool pp_chain_reserve(const pp_allocator *a, pp_chain *chain, uint32_t need,
+                      uint32_t max)
+{
+    if (PP_LIKELY(need <= chain->cap)) {
+        return true;
+    }
+    size_t cap = chain->cap;
+    if (!pp_grow(a, (void **)&chain->frames, &cap, sizeof(pp_raw_frame), need,
+                 max)) {
+        return false;
+    }
+    chain->cap = (uint32_t)cap;
+    return true;
+}
+
+static uint64_t header_field(const pp_unwind *u, const uint8_t *header,
+                             uint32_t offset)
+{
+    return pp_load_u64(header + (offset - u->ts_low));
+}
+
+static uint64_t thread_flags(const pp_unwind *u, const uint8_t *header)
+{
+    const pp_layout *l = u->layout;
+    uint64_t flags = 0;
+    if (l->free_threaded && l->ts.state != PP_NONE) {
+        /* 0 detached, 1 attached, 2 suspended (pystate.c) */
+        if (pp_load_u32(header + (l->ts.state - u->ts_low)) == 1) {
+            flags |= PYPROF_THREAD_HAS_GIL;
+        }
+    }
+    if (l->ts.gil_requested != PP_NONE && !l->free_threaded &&
+        pp_load_u32(header + (l->ts.gil_requested - u->ts_low)) != 0) {
+        flags |= PYPROF_THREAD_GIL_REQUESTED;
+    }
+    return flags;
+}
+
+/* A thread state's memory may be another thread's since the last round. */
+static void take_identity(pp_unwind *u, pp_slot *slot, const uint8_t *header)
+{
+    const pp_layout *l = u->layout;
+    uint64_t python_id = header_field(u, header, l->ts.thread_id);
+    uint64_t unique_id =
+        l->ts.id != PP_NONE ? header_field(u, header, l->ts.id) : python_id;
+    if (unique_id != slot->unique_id || python_id != slot->python_id) {
+        slot->unique_id = unique_id;
+        slot->python_id = python_id;
+        slot->native_id = 0;
+        slot->announced = false;
+        slot->last.n = 0;
+    }
+    if (l->ts.native_thread_id != PP_NONE) {
+        slot->native_id = header_field(u, header, l->ts.native_thread_id);
+    }
+}
+
+bool pp_walk_header(pp_unwind *u, pp_slot *slot)
+{
+    const pp_layout *l = u->layout;
+    uint64_t at = slot->tstate + u->ts_low;
+    const uint8_t *p =
+        pp_walk_find(u, at, u->ts_high - u->ts_low, &slot->used_extra);
+    if (p == NULL) {
+        pp_extra_want(&u->extra, at, u->ts_high - u->ts_low);
+        return false;
+    }
+    slot->next = header_field(u, p, l->ts.next);
+    slot->first_frame = header_field(u, p, l->ts.frame);
+    take_identity(u, slot, p);
+    if (l->ts.datastack_chunk != PP_NONE) {
+        slot->datastack_top = header_field(u, p, l->ts.datastack_top);
+        uint64_t chunk = header_field(u, p, l->ts.datastack_chunk);
+        if (chunk != slot->chunk) {
+            slot->chunk = chunk;
+            slot->window_end = 0;
+            u->plan_dirty = true;
+        }
+    }
+    slot->flags = thread_flags(u, p);
+    if (header_field(u, p, l->ts.interp) != u->interps[slot->interp].address) {
+        slot->walk = PP_WALK_BAD;
+        return true;
+    }
+    slot->walk = PP_WALK_DONE;
+    return true;
+}
+
+void pp_walk_begin(pp_slot *slot)
+{
+    slot->now.n = 0;
+    slot->now.truncated = false;
+    slot->walk_steps = 0;
+    slot->walk_missed = 0;
+    slot->walk_at = slot->first_frame;
+    slot->walk = PP_WALK_MORE;
+}
+
+/* ---- what to read when a frame is missing -------------------------------- */
+
+static bool in_old_chunk(const pp_slot *slot, uint64_t address)
+{
+    for (size_t i = 0; i < slot->n_old_chunks; i++) {
+        const pp_old_chunk *chunk = &slot->old_chunks[i];
+        if (address >= chunk->address && address < chunk->end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool in_window(const pp_slot *slot, uint64_t address)
+{
+    return slot->chunk != 0 && address >= slot->chunk &&
+           address < slot->datastack_top;
+}
+
+/* Wants the data-stack chunk below the deepest one that is known. */
+static void want_older_chunk(pp_unwind *u, pp_slot *slot)
+{
+    const pp_layout *l = u->layout;
+    uint64_t at = slot->chunk;
+    for (size_t steps = 0; steps <= slot->n_old_chunks; steps++) {
+        const uint8_t *p = pp_walk_find(u, at, l->chunk.data, NULL);
+        if (p == NULL) {
+            return;
+        }
+        uint64_t previous = pp_load_u64(p + l->chunk.previous);
+        if (previous == 0 || previous % sizeof(uint64_t) != 0) {
+            return;
+        }
+        if (!in_old_chunk(slot, previous)) {
+            if (pp_grow(&u->allocator, (void **)&slot->old_chunks,
+                        &slot->cap_old_chunks, sizeof(pp_old_chunk),
+                        slot->n_old_chunks + 1, PP_MAX_OLD_CHUNKS)) {
+                slot->old_chunks[slot->n_old_chunks++] =
+                    (pp_old_chunk){previous, previous + CHUNK_GUESS, u->round};
+                pp_extra_want(&u->extra, previous, CHUNK_GUESS);
+            }
+            return;
+        }
+        at = previous;
+    }
+}
+
+/* A chunk that was pushed over says how far it is used. */
+static void trim_old_chunks(pp_unwind *u, pp_slot *slot)
+{
+    const pp_layout *l = u->layout;
+    for (size_t i = 0; i < slot->n_old_chunks; i++) {
+        pp_old_chunk *chunk = &slot->old_chunks[i];
+        const uint8_t *p = pp_walk_find(u, chunk->address, l->chunk.data, NULL);
+        if (p == NULL) {
+            continue;
+        }
+        uint64_t used = l->chunk.data + pp_load_u64(p + l->chunk.top) * 8;
+        if (used > l->chunk.data && used <= MAX_PIECE &&
+            chunk->address + used != chunk->end) {
+            chunk->end = chunk->address + used;
+        }
+    }
+}
+
+static void want_frame(pp_unwind *u, pp_slot *slot, uint64_t address)
+{
+    const pp_layout *l = u->layout;
+    if (l->frame_kind == PP_FRAMES_HEAP) {
+        /* Frames of one thread lie close together on the heap. */
+        uint64_t start = address & ~(uint64_t)(PAGE - 1);
+        uint64_t end = address + l->fr.size;
+        pp_extra_want(&u->extra, start,
+                      end - start > PAGE ? end - start : PAGE);
+        return;
+    }
+    if (in_window(slot, address)) {
+        uint64_t size = slot->datastack_top - slot->chunk;
+        if (size <= MAX_PIECE) {
+            pp_extra_want(&u->extra, slot->chunk, size);
+            return;
+        }
+    }
+    pp_extra_want(&u->extra, address, l->fr.size);
+    if (slot->chunk != 0) {
+        trim_old_chunks(u, slot);
+        for (size_t i = 0; i < slot->n_old_chunks; i++) {
+            const pp_old_chunk *chunk = &slot->old_chunks[i];
+            if (address >= chunk->address && address < chunk->end) {
+                pp_extra_want(&u->extra, chunk->address,
+                              chunk->end - chunk->address);
+                return;
+            }
+        }
+        want_older_chunk(u, slot);
+    }
+}
+
+/* ---- remembering where frames were ----------------------------------------
+ */
+
+static size_t side_position(const pp_slot *slot, uint64_t address)
+{
+    size_t low = 0;
+    size_t high = slot->n_sides;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (slot->sides[middle].address < address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void note_side(pp_unwind *u, pp_slot *slot, uint64_t address)
+{
+    size_t at = side_position(slot, address);
+    if (at < slot->n_sides && slot->sides[at].address == address) {
+        slot->sides[at].used = u->round;
+        return;
+    }
+    if (!pp_grow(&u->allocator, (void **)&slot->sides, &slot->cap_sides,
+                 sizeof(pp_side), slot->n_sides + 1, PP_MAX_SIDES)) {
+        return; /* it will be read each time it is met */
+    }
+    memmove(&slot->sides[at + 1], &slot->sides[at],
+            (slot->n_sides - at) * sizeof(pp_side));
+    slot->sides[at] = (pp_side){address, u->round};
+    slot->n_sides++;
+    u->plan_dirty = true;
+}
+
+static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address)
+{
+    if (in_window(slot, address)) {
+        return;
+    }
+    for (size_t i = 0; i < slot->n_old_chunks; i++) {
+        pp_old_chunk *chunk = &slot->old_chunks[i];
+        if (address >= chunk->address && address < chunk->end) {
+            chunk->used = u->round;
+            return;
+        }
+    }
+    note_side(u, slot, address);
+}
+
+/* ---- the walk
+ * ---------------------------------------------------------------- */
+
+static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
+{
+    const pp_layout *l = u->layout;
+    slot->cframe = slot->first_frame;
+    if (slot->cframe == 0) {
+        slot->walk_at = 0;
+        return PP_WALK_DONE;
+    }
+    const uint8_t *p = pp_walk_find(u, slot->cframe + l->cframe.current_frame,
+                                    sizeof(uint64_t), &slot->used_extra);
+    if (p == NULL) {
+        pp_extra_want(&u->extra, slot->cframe + l->cframe.current_frame,
+                      sizeof(uint64_t));
+        return slot->walk_missed++ > 0 ? PP_WALK_FAULT : PP_WALK_MORE;
+    }
+    slot->walk_missed = 0;
+    slot->walk_at = pp_load_u64(p);
+    return PP_WALK_DONE;
+}
+
+static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
+{
+    const pp_layout *l = u->layout;
+    pp_chain *chain = &slot->now;
+    pp_raw_frame *frame = &chain->frames[chain->n];
+    uint32_t owner = PP_OWNER_THREAD;
+    if (l->fr.owner != PP_NONE) {
+        uint8_t value = p[l->fr.owner];
+        owner = value < PP_COUNT_OF(l->fr.owners) ? l->fr.owners[value]
+                                                  : PP_OWNER_BAD;
+    }
+    frame->address = slot->walk_at;
+    frame->code = pp_load_u64(p + l->fr.code) & l->fr.code_mask;
+    frame->instr = l->instr_kind <= PP_INSTR_LASTI_UNITS
+                       ? pp_load_u32(p + l->fr.instr)
+                       : pp_load_u64(p + l->fr.instr);
+    frame->entry = PP_NO_CODE;
+    frame->offset_kind = PP_RAW_PYTHON;
+    if (owner == PP_OWNER_SHIM) {
+        frame->code = 0;
+        frame->offset_kind = PP_RAW_SHIM;
+    } else if (owner == PP_OWNER_BAD) {
+        return false;
+    } else if (frame->code == 0) {
+        /* A frame that is being cleared is still current for a moment (3.14+
+         * empties it first); anywhere else there must be code. */
+        if (chain->n > 0) {
+            return false;
+        }
+        frame->offset_kind = PP_RAW_SHIM;
+    }
+    chain->n++;
+    slot->walk_at = pp_load_u64(p + l->fr.back);
+    return true;
+}
+
+pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
+{
+    const pp_layout *l = u->layout;
+    uint64_t bottom =
+        l->ts.base_frame == PP_NONE ? 0 : slot->tstate + l->ts.base_frame;
+    uint32_t max = u->opts.max_depth;
+    if (l->frame_kind == PP_FRAMES_CFRAME && slot->walk_steps == 0) {
+        pp_walk walk = first_frame(u, slot);
+        if (walk != PP_WALK_DONE) {
+            return walk;
+        }
+    }
+    while (slot->walk_at != 0 && slot->walk_at != bottom) {
+        if (slot->walk_steps >= max) {
+            slot->now.truncated = true;
+            return PP_WALK_DONE;
+        }
+        if (slot->walk_at % sizeof(uint64_t) != 0) {
+            return PP_WALK_BAD;
+        }
+        bool extra = false;
+        const uint8_t *p = pp_walk_find(u, slot->walk_at, l->fr.size, &extra);
+        if (p == NULL) {
+            if (slot->walk_missed++ > 2) {
+                return PP_WALK_FAULT;
+            }
+            slot->used_extra = true;
+            want_frame(u, slot, slot->walk_at);
+            return PP_WALK_MORE;
+        }
+        slot->walk_missed = 0;
+        slot->walk_steps++;
+        if (!pp_chain_reserve(&u->allocator, &slot->now, slot->now.n + 1,
+                              max + 1)) {
+            return PP_WALK_FAULT;
+        }
+        if (extra || (u->round & 15) == 0) {
+            slot->used_extra |= extra;
+            note_frame(u, slot, slot->walk_at);
+        }
+        if (!take_frame(u, slot, p)) {
+            return PP_WALK_BAD;
+        }
+    }
+    if (slot->chunk != 0 && slot->datastack_top > slot->window_end) {
+        /* The window grew: next time it is read in one piece. */
+        slot->window_end = slot->datastack_top + WINDOW_SLACK;
+        u->plan_dirty = true;
+    }
+    return PP_WALK_DONE;
+}
+
+/* ---- the second look
+ * ------------------------------------------------------------ */
+
+/* The frame that a second look finds current; false when it isn't there. */
+static bool second_first(pp_unwind *u, const pp_slot *slot, pp_view *view,
+                         uint64_t *out)
+{
+    const pp_layout *l = u->layout;
+    const uint8_t *p = pp_view_find(view, slot->tstate + l->ts.frame, 8);
+    if (p == NULL) {
+        return false;
+    }
+    *out = pp_load_u64(p);
+    if (l->frame_kind == PP_FRAMES_CFRAME) {
+        if (*out != slot->cframe) {
+            return false;
+        }
+        if (*out != 0) {
+            p = pp_view_find(view, slot->cframe + l->cframe.current_frame, 8);
+            if (p == NULL) {
+                return false;
+            }
+            *out = pp_load_u64(p);
+        }
+    }
+    return true;
+}
+
+static uint64_t frame_code(const pp_layout *l, const pp_raw_frame *frame,
+                           const uint8_t *p)
+{
+    /* A shim's code is of no interest and may be anything. */
+    return (frame->offset_kind & 3) == PP_RAW_SHIM
+               ? frame->code
+               : pp_load_u64(p + l->fr.code) & l->fr.code_mask;
+}
+
+static uint64_t frame_instr(const pp_layout *l, const uint8_t *p)
+{
+    return l->instr_kind <= PP_INSTR_LASTI_UNITS ? pp_load_u32(p + l->fr.instr)
+                                                 : pp_load_u64(p + l->fr.instr);
+}
+
+pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view)
+{
+    const pp_layout *l = u->layout;
+    const pp_chain *chain = &slot->now;
+    pp_verdict verdict = PP_SAME;
+    uint64_t at;
+    if (!second_first(u, slot, view, &at)) {
+        return PP_CHANGED;
+    }
+    for (uint32_t i = 0; i < chain->n; i++) {
+        const pp_raw_frame *frame = &chain->frames[i];
+        const uint8_t *p;
+        if (at != frame->address ||
+            (p = pp_view_find(view, at, l->fr.size)) == NULL ||
+            frame_code(l, frame, p) != frame->code) {
+            return PP_CHANGED;
+        }
+        if (frame_instr(l, p) != frame->instr) {
+            if (i > 0) {
+                return PP_CHANGED;
+            }
+            verdict = PP_MOVED_LEAF;
+        }
+        at = pp_load_u64(p + l->fr.back);
+    }
+    return at == slot->walk_at ? verdict : PP_CHANGED;
+}
+
+static bool second_step(pp_unwind *u, pp_view *view, uint64_t *at)
+{
+    const uint8_t *p = pp_view_find(view, *at, u->layout->fr.size);
+    if (p == NULL) {
+        return false;
+    }
+    *at = pp_load_u64(p + u->layout->fr.back);
+    return true;
+}
+
+uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_view *view)
+{
+    const pp_layout *l = u->layout;
+    const pp_chain *chain = &slot->now;
+    uint64_t end =
+        l->ts.base_frame == PP_NONE ? 0 : slot->tstate + l->ts.base_frame;
+    uint64_t first;
+    uint32_t n = 0;
+    if (chain->truncated || slot->walk != PP_WALK_DONE ||
+        slot->walk_at != end || !second_first(u, slot, view, &first)) {
+        return 0;
+    }
+    for (uint64_t at = first; at != end; n++) {
+        if (n > u->opts.max_depth || !second_step(u, view, &at)) {
+            return 0;
+        }
+    }
+    uint64_t at = first;
+    for (uint32_t skip = n; skip > chain->n; skip--) {
+        second_step(u, view, &at);
+    }
+    uint32_t i = n < chain->n ? chain->n - n : 0;
+    uint32_t since = i; /* from here to the root the two agree */
+    for (; i < chain->n; i++) {
+        const pp_raw_frame *frame = &chain->frames[i];
+        const uint8_t *p = pp_view_find(view, at, l->fr.size);
+        if (at != frame->address || frame_code(l, frame, p) != frame->code ||
+            frame_instr(l, p) != frame->instr) {
+            since = i + 1;
+        }
+        at = pp_load_u64(p + l->fr.back);
+    }
+    return chain->n - since;
+}
