@@ -189,11 +189,12 @@ static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
     }
     if (search) {
         pp_runtime found;
-        found.address = 0;
+        memset(&found, 0, sizeof(found));
         pyprof_status status = pp_target_find(
             target->process, target->reader, target->shapes, target->n_shapes,
             &target->allocator, &target->log, &found, err);
-        if (status != PYPROF_OK && status != PYPROF_ERR_NOT_READY) {
+        if (status != PYPROF_OK &&
+            (status != PYPROF_ERR_NOT_READY || found.address == 0)) {
             return status;
         }
         target->runtime = found;
