@@ -138,6 +138,11 @@ int pp_os_process_open_map(pp_os_process *process, const pp_os_map *map);
 /* Opens, read-only, a file by its path as the target sees it; `cwd_relative`
  * paths are taken from the target's working directory. -1 when impossible. */
 int pp_os_process_open_path(pp_os_process *process, const char *path);
+/* Of a file that one of these opened. Reads exactly `size` bytes at `offset`;
+ * false when they aren't all there. */
+bool pp_os_file_read(int file, uint64_t offset, void *to, size_t size);
+uint64_t pp_os_file_size(int file); /* 0 when it can't be told */
+void pp_os_file_close(int file);
 /* Path of the program, as far as the system tells; "" when it does not. */
 size_t pp_os_process_exe(pp_os_process *process, char *to, size_t size);
 /* The target's working directory as it sees it, "" when it can't be told. */

@@ -56,6 +56,17 @@ pyprof_status pp_reader_open_recorder(const pp_allocator *allocator,
 /* The image so far: *out_data is the caller's, free with pp_free. */
 pyprof_status pp_reader_record(pp_reader *recorder, void **out_data,
                                size_t *out_size, pyprof_error *err);
+/* What an image says of the runtime in it; zeros where it says nothing. */
+typedef struct pp_image_info {
+    uint64_t runtime;     /* address */
+    uint64_t async_debug; /* address, or 0 */
+    uint32_t hex_version; /* as Py_Version */
+    uint32_t build;       /* bits, whatever the writer means by them */
+} pp_image_info;
+/* To be put into the image that pp_reader_record makes. */
+void pp_reader_record_info(pp_reader *recorder, const pp_image_info *info);
+/* False when the reader is not one of an image. */
+bool pp_reader_image_info(const pp_reader *reader, pp_image_info *out);
 
 void pp_reader_close(pp_reader *reader);
 

@@ -33,7 +33,7 @@ typedef struct pp_runtime {
     uint32_t hex_version;   /* as Py_Version: 0x030d00f0 */
     uint32_t build;         /* PP_BUILD_ bits */
     uint64_t async_debug;   /* of _AsyncioDebug, 0 when there is none (yet) */
-    uint64_t image_base;    /* load bias base of the file that has it */
+    uint64_t image_base;    /* where the start of the file that has it is */
     pp_found_by found_by;
     char path[256];         /* that file as the target names it, cut if long */
 } pp_runtime;
@@ -53,13 +53,16 @@ typedef struct pp_runtime_shape {
 
 /* Finds the runtime: the ladder of in-memory dynamic symbols, sections and
  * symbol tables of the mapped files, cookie scan, pointer scan. Never decides
- * by a file's name, never runs the target's binary.
+ * by a file's name, never runs the target's binary. Where there are several
+ * runtimes, the one that is initialised.
  * PYPROF_ERR_NOT_PYTHON all was searched (the message says what);
+ * PYPROF_ERR_NOT_READY there is a runtime, but it is not (or no longer)
+ * initialised: then `*out` is filled, too, and looking at it again is cheap;
  * PYPROF_ERR_NO_PERMISSION with cause and remedy; PYPROF_ERR_GONE;
  * PYPROF_ERR_UNSUPPORTED_TARGET a Python whose version has no shape (the
- * message names the version). `process` may be NULL for an image: then the
- * reader is all there is and `hint` (an address of the runtime, with its
- * version in hint_version) is taken. */
+ * message names the version). `process` may be NULL for a recorded image:
+ * then what pp_reader_image_info tells is taken. Safe to call at any moment
+ * of a process's life; about 0.1 ms while it is small and not Python. */
 pyprof_status pp_target_find(pp_os_process *process, pp_reader *reader,
                              const pp_runtime_shape *shapes, size_t n_shapes,
                              const pp_allocator *allocator, const pp_log *log,
@@ -82,6 +85,29 @@ typedef struct pp_elf_symbol {
     uint64_t value; /* not yet relocated */
     uint64_t size;
 } pp_elf_symbol;
+
+/* An image in memory; addresses are those in memory, 0 for none. */
+typedef struct pp_elf_image {
+    uint64_t base;      /* where the start of the file is mapped */
+    uint64_t bias;      /* added to the addresses in the file */
+    uint64_t low, high; /* what its segments span */
+    /* Largest writable segment: [data_start, bss_start) comes from the file,
+     * [bss_start, data_end) starts as zeros. */
+    uint64_t data_start, bss_start, data_end;
+    uint64_t dynamic, dynamic_size;
+    uint64_t symbols, names, names_size, gnu_hash, hash;
+    bool has_bias;
+} pp_elf_image;
+
+/* The same in steps, for a caller that fetches bytes for many images at once:
+ * header and program headers (mostly in the first page); dynamic section;
+ * one symbol. False when the image is not believable; for the last, also when
+ * there is no such symbol. Names are shorter than 128 bytes. */
+bool pp_elf_memory_header(const pp_elf_source *memory, uint64_t base,
+                          pp_elf_image *out);
+bool pp_elf_memory_tables(const pp_elf_source *memory, pp_elf_image *image);
+bool pp_elf_memory_find(const pp_elf_source *memory, const pp_elf_image *image,
+                        const char *name, pp_elf_symbol *out);
 
 /* Looks a defined symbol up in the dynamic symbols of an ELF image that is
  * mapped at `base` (DT_GNU_HASH, else DT_HASH). *out_bias is what is added to

@@ -153,6 +153,38 @@ int pp_os_process_open_path(pp_os_process *process, const char *path)
     return open_absolute(process, full);
 }
 
+bool pp_os_file_read(int file, uint64_t offset, void *to, size_t size)
+{
+    uint8_t *at = to;
+    if (offset > INT64_MAX - size) {
+        return false;
+    }
+    while (size > 0) {
+        ssize_t n = pread(file, at, size, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        at += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+uint64_t pp_os_file_size(int file)
+{
+    struct stat st;
+    return fstat(file, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+}
+
+void pp_os_file_close(int file)
+{
+    close(file);
+}
+
 /* Text of one of the target's links, ended with a NUL; 0 when refused. */
 static size_t read_link(const pp_os_process *process, const char *name,
                         char *to, size_t size)
