@@ -222,9 +222,9 @@ static const option_row rows[] = {
      "stop the target's threads while they are read", set_flag,
      PYPROF_SAMPLE_BLOCKING},
     {SAMPLING, 0, "placement", "WHERE",
-     "where the sampling thread runs: target (on the CPU of\n"
-     "the target: exact), free (on another one: cheapest),\n"
-     "auto (default: target up to 2khz)",
+     "where the sampling thread runs: target (on the\n"
+     "target's CPU: exact), free (on another one:\n"
+     "cheapest), auto (default: target up to 2khz)",
      set_placement, 0},
     {SAMPLING, 0, "jitter", NULL,
      "vary the interval, against lock-step with the target", set_flag,

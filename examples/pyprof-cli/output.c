@@ -82,6 +82,10 @@ int output_probe(const char *path, const char *option)
 
 static int choose_place(const settings *s, output *out)
 {
+    /* Room for the default name behind a folder, too. */
+    if (s->output != NULL && strlen(s->output) > sizeof(out->path) - 100) {
+        return fail("--output: the path is too long");
+    }
     bool text = (out->format.caps & PYPROF_COLLECTOR_TEXT) != 0;
     struct stat info;
     if (s->output == NULL) {

@@ -238,13 +238,13 @@ static uint64_t files_mapped(pyprof_target *target)
     return sum;
 }
 
-/* When to search: at once when a file was mapped or the program changed, else
- * rarely enough that searching takes a small part of the time (a program that
- * isn't Python may be big). */
+/* When to search: at once when a file was mapped or the program changed, soon
+ * again after that, and later rarely enough that searching takes a small part
+ * of the time (a program that isn't Python may be big). */
 typedef struct pacing {
-    uint64_t began_ns;
     uint64_t image_id;
     uint64_t files;
+    uint64_t changed_ns; /* when one of the two last changed */
     uint64_t next_search_ns;
     uint64_t refused_ns; /* when an unknown version was first met, or 0 */
 } pacing;
@@ -256,9 +256,20 @@ static bool time_to_search(pyprof_target *target, pacing *pace)
     if (image != pace->image_id || files != pace->files) {
         pace->image_id = image;
         pace->files = files;
+        pace->changed_ns = pp_os_now();
         return true;
     }
     return pp_os_now() >= pace->next_search_ns;
+}
+
+/* After a search that took `cost_ns` of this thread's time. */
+static void plan_search(pacing *pace, uint64_t cost_ns)
+{
+    uint64_t now = pp_os_now();
+    uint64_t most =
+        now - pace->changed_ns < SECOND ? 4 * MILLISECOND : SECOND / 5;
+    uint64_t gap = 8 * cost_ns;
+    pace->next_search_ns = now + (gap < most ? gap : most);
 }
 
 /* Answers that a program which is still starting may outgrow. */
@@ -289,10 +300,12 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
                                 pyprof_error *err)
 {
     uint64_t deadline = deadline_of(timeout_ns);
-    pacing pace = {pp_os_now(), 0, 0, 0, 0};
+    pacing pace;
+    memset(&pace, 0, sizeof(pace));
+    pace.changed_ns = pp_os_now();
     for (;;) {
-        uint64_t now = pp_os_now();
         bool search = !target->has_runtime && time_to_search(target, &pace);
+        uint64_t spent = pp_os_thread_cpu_ns();
         pyprof_status status = look(target, search, err);
         if (status == PYPROF_OK) {
             return PYPROF_OK;
@@ -303,7 +316,7 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
         }
         uint64_t after = pp_os_now();
         if (search) {
-            pace.next_search_ns = after + MILLISECOND / 2 + 8 * (after - now);
+            plan_search(&pace, pp_os_thread_cpu_ns() - spent);
         }
         if (!may_change(status, &pace, after)) {
             return status;
@@ -317,8 +330,8 @@ static pyprof_status wait_ready(pyprof_target *target, uint64_t timeout_ns,
                                 "process %lld has no Python to look at yet",
                                 (long long)pp_os_process_pid(target->process));
         }
-        uint64_t pause =
-            after - pace.began_ns < SECOND ? MILLISECOND / 2 : 2 * MILLISECOND;
+        uint64_t pause = after - pace.changed_ns < SECOND ? MILLISECOND / 2
+                                                          : 2 * MILLISECOND;
         uint64_t wake = after + pause < deadline ? after + pause : deadline;
         (void)pp_os_sleep_until(wake, target->interrupt);
     }

@@ -221,10 +221,8 @@ def test_ctrl_c():
     assert status == 128 + signal.SIGINT, (status, terminal.text)
     assert not alive(pid)
     assert "\r\033[K" in terminal.text, terminal.text
-    before, _, after = terminal.text.partition("Captured ")
-    assert before.endswith("\033[K"), terminal.text
+    assert "\r\033[K" in terminal.text.rpartition(" errors")[2], terminal.text
     assert "KeyboardInterrupt" in terminal.text, terminal.text
-    assert "\033[" in after, "colours of the table: " + after
 
 
 def test_no_line_without_terminal():
