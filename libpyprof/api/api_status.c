@@ -1,30 +1,14 @@
 /*
- * api_status: names and texts of statuses, made from the one list in status.h.
+ * api_status: names and texts of statuses. Nothing to check, calls down.
  */
-#include <pyprof/status.h>
+#include "base/base.h"
 
 const char *pyprof_status_name(pyprof_status status)
 {
-    switch (status) {
-#define STATUS_NAME(name, value, id, text, python)                             \
-    case PYPROF_##name:                                                        \
-        return id;
-        PYPROF_STATUS_MAP(STATUS_NAME)
-#undef STATUS_NAME
-    default:
-        return "unknown";
-    }
+    return pp_status_name(status);
 }
 
 const char *pyprof_status_text(pyprof_status status)
 {
-    switch (status) {
-#define STATUS_TEXT(name, value, id, text, python)                             \
-    case PYPROF_##name:                                                        \
-        return text;
-        PYPROF_STATUS_MAP(STATUS_TEXT)
-#undef STATUS_TEXT
-    default:
-        return "unknown status";
-    }
+    return pp_status_text(status);
 }

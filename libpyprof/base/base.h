@@ -68,6 +68,14 @@ void pp_free(const pp_allocator *a, void *ptr);
 bool pp_grow(const pp_allocator *a, void *data, size_t *cap, size_t size,
              size_t need, size_t max);
 
+/* ---- status.c --------------------------------------------------------- */
+
+/* "no-permission"; "unknown" for a value that is none. */
+const char *pp_status_name(pyprof_status status);
+/* One sentence; "unknown status" for a value that is none. */
+const char *pp_status_text(pyprof_status status);
+bool pp_status_is_known(pyprof_status status);
+
 /* ---- error.c ---------------------------------------------------------- */
 
 /* Fills `err` (may be NULL; only up to err->sz bytes) and returns `status`.
@@ -84,6 +92,8 @@ pyprof_status pp_error_errno(pyprof_error *err, pyprof_status status,
 pyprof_status pp_error_address(pyprof_error *err, pyprof_status status,
                                uint64_t address, const char *format, ...)
     PP_PRINTF(4, 5);
+/* Hands on an error that was kept: all of `from`, up to err->sz bytes. */
+pyprof_status pp_error_copy(pyprof_error *err, const pyprof_error *from);
 /* "out of memory for WHAT"; returns PYPROF_ERR_NO_MEMORY. */
 pyprof_status pp_error_memory(pyprof_error *err, const char *what);
 
@@ -218,6 +228,15 @@ static inline uint64_t pp_hash_u64(uint64_t x)
     x ^= x >> 32;
     return x;
 }
+
+/* ---- sort.c ----------------------------------------------------------- */
+
+/* Sorts `n` numbers so that `is_before` holds for no later pair; equal ones
+ * keep their order. Takes n * 4 bytes meanwhile; false, with nothing sorted,
+ * when out of memory. */
+bool pp_sort_u32(const pp_allocator *a, uint32_t *numbers, size_t n,
+                 bool (*is_before)(void *user, uint32_t x, uint32_t y),
+                 void *user) PP_MUST_CHECK;
 
 /* ---- varint.c --------------------------------------------------------- */
 

@@ -173,6 +173,14 @@ pyprof_status pp_error_address(pyprof_error *err, pyprof_status status,
     return status;
 }
 
+pyprof_status pp_error_copy(pyprof_error *err, const pyprof_error *from)
+{
+    if (err != NULL) {
+        deliver(err, from, from->message, "");
+    }
+    return from->status;
+}
+
 pyprof_status pp_error_memory(pyprof_error *err, const char *what)
 {
     return pp_error_set(err, PYPROF_ERR_NO_MEMORY, "out of memory for %s",

@@ -1,4 +1,5 @@
-/* base/error, base/text, base/log: one clean line, whatever comes in. */
+/* base/error, base/status, base/text, base/log: one clean line, whatever comes
+ * in. */
 #include "testing.h"
 
 #include <errno.h>
@@ -197,6 +198,38 @@ START_TEST(test_log)
 }
 END_TEST
 
+START_TEST(test_copy)
+{
+    pyprof_error kept = PYPROF_ERROR_INIT;
+    pp_error_errno(&kept, PYPROF_ERR_IO, ENOSPC, "cannot write x");
+    pyprof_error err = PYPROF_ERROR_INIT;
+    ck_assert_int_eq(pp_error_copy(&err, &kept), PYPROF_ERR_IO);
+    ck_assert_int_eq(err.os_errno, ENOSPC);
+    ck_assert_str_eq(err.message, kept.message);
+    err = (pyprof_error){.sz = offsetof(pyprof_error, message) + 5};
+    ck_assert_int_eq(pp_error_copy(&err, &kept), PYPROF_ERR_IO);
+    ck_assert_uint_lt(strlen(err.message), 5);
+    ck_assert_int_eq(pp_error_copy(NULL, &kept), PYPROF_ERR_IO);
+}
+END_TEST
+
+START_TEST(test_status)
+{
+    ck_assert_str_eq(pp_status_name(PYPROF_OK), "ok");
+    ck_assert_str_eq(pp_status_name(PYPROF_ERR_NO_PERMISSION), "no-permission");
+    ck_assert_str_eq(pp_status_text(PYPROF_ERR_NO_MEMORY), "out of memory");
+    const pyprof_status none[] = {1, -9, -1000, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < PP_COUNT_OF(none); i++) {
+        ck_assert(!pp_status_is_known(none[i]));
+        ck_assert_str_eq(pp_status_name(none[i]), "unknown");
+        ck_assert_str_eq(pp_status_text(none[i]), "unknown status");
+    }
+    ck_assert(pp_status_is_known(PYPROF_OK));
+    ck_assert(pp_status_is_known(PYPROF_ERR_OS));
+}
+END_TEST
+
 SUITE_MAIN("base.error", test_fields, test_every_size_of_error,
            test_long_message_keeps_its_ends, test_unprintable_message,
-           test_decode, test_line_of_any_bytes, test_log)
+           test_decode, test_line_of_any_bytes, test_log, test_copy,
+           test_status)

@@ -1,4 +1,4 @@
-/* base/alloc, base/arena, base/opts, base/varint. */
+/* base/alloc, base/arena, base/opts, base/sort, base/varint. */
 #include "testing.h"
 
 /* ---- alloc ------------------------------------------------------------- */
@@ -285,6 +285,50 @@ START_TEST(test_varint)
 }
 END_TEST
 
+/* ---- sort -------------------------------------------------------------- */
+
+/* By the value of the low byte, so that many are equal. */
+static bool is_low_byte_less(void *user, uint32_t x, uint32_t y)
+{
+    ++*(size_t *)user;
+    return (x & 0xff) < (y & 0xff);
+}
+
+START_TEST(test_sort)
+{
+    static uint32_t numbers[5000];
+    uint64_t random = 17;
+    for (size_t n = 0; n < PP_COUNT_OF(numbers); n += n < 40 ? 1 : 611) {
+        uint64_t sum = 0;
+        for (size_t i = 0; i < n; i++) {
+            /* the high part counts up: it shows whether equals kept order */
+            numbers[i] = (uint32_t)(i << 8 | (test_random(&random) & 0xff));
+            sum += numbers[i];
+        }
+        size_t compared = 0;
+        ck_assert(pp_sort_u32(NULL, numbers, n, is_low_byte_less, &compared));
+        ck_assert_uint_le(compared, n * 14);
+        for (size_t i = 1; i < n; i++) {
+            uint32_t a = numbers[i - 1] & 0xff;
+            uint32_t b = numbers[i] & 0xff;
+            ck_assert(a < b || (a == b && numbers[i - 1] < numbers[i]));
+        }
+        for (size_t i = 0; i < n; i++) {
+            sum -= numbers[i];
+        }
+        ck_assert_uint_eq(sum, 0);
+    }
+    fault_alloc fault;
+    fault_init(&fault, 1, false);
+    size_t compared = 0;
+    ck_assert(
+        !pp_sort_u32(&fault.table, numbers, 10, is_low_byte_less, &compared));
+    ck_assert(
+        pp_sort_u32(&fault.table, numbers, 10, is_low_byte_less, &compared));
+    ck_assert_int_eq(fault.held, 0);
+}
+END_TEST
+
 SUITE_MAIN("base.memory", test_alloc_init, test_alloc_sizes, test_grow,
            test_checked, test_arena, test_arena_out_of_memory, test_opts_read,
-           test_opts_write, test_varint)
+           test_opts_write, test_sort, test_varint)
