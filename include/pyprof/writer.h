@@ -44,7 +44,9 @@ typedef struct pyprof_writer_opts {
  * Bytes go to a temporary file in the same folder, which ::pyprof_writer_finish
  * renames to `path`; without that it is removed and an older file of that name
  * stays as it was. A `path` that is not a regular file (a pipe, a terminal,
- * `/dev/null`) is written directly.
+ * `/dev/null`) is written directly; of a symbolic link, the file that it leads
+ * to is replaced. The new file's mode is that of any new file under the umask.
+ * A file that is protected from writing is not replaced.
  *
  * @param path       where; NUL-terminated, in the system's encoding
  * @param opts       NULL for the defaults
@@ -61,6 +63,10 @@ PYPROF_API pyprof_status pyprof_writer_open_path(
 
 /**
  * @brief Writes to a file descriptor, which stays the caller's.
+ *
+ * Bytes are gathered, and reach the descriptor by ::pyprof_writer_finish at the
+ * latest. A descriptor that does not block is waited for. A pipe whose reader
+ * has gone is an error, never a SIGPIPE.
  *
  * @retval PYPROF_ERR_INVALID `fd` is negative
  * @retval PYPROF_ERR_NO_MEMORY out of memory
@@ -92,9 +98,12 @@ PYPROF_API pyprof_status pyprof_writer_open_callback(
 /**
  * @brief Writes bytes, all of them or an error.
  *
- * After a failure every later call fails with the same status.
+ * After a failure every later call fails with the same status. Where bytes are
+ * gathered first, a failure may show in a later call than the one that it is
+ * about.
  *
  * @retval PYPROF_ERR_IO the system refused (a full disk, a closed pipe)
+ * @retval PYPROF_ERR_BUSY the writer is finished
  * @retval PYPROF_ERR_CALLBACK the caller's function refused
  * @retval PYPROF_ERR_NO_MEMORY a writer to memory could not grow
  */
@@ -107,6 +116,7 @@ PYPROF_API pyprof_status pyprof_writer_write(pyprof_writer *writer,
  *
  * @retval PYPROF_ERR_IO flushing or renaming failed
  * @retval PYPROF_ERR_CALLBACK the caller's function refused
+ * @retval PYPROF_ERR_BUSY the writer is finished already
  */
 PYPROF_API pyprof_status pyprof_writer_finish(pyprof_writer *writer,
                                               pyprof_error *err);

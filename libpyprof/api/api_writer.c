@@ -1,0 +1,113 @@
+/*
+ * api_writer: checks what a caller gives to a writer, then calls down.
+ */
+#include "base/base.h"
+#include "writer/writer.h"
+
+static pyprof_status read_opts(const pyprof_writer_opts *opts,
+                               pp_allocator *allocator, pyprof_error *err)
+{
+    pyprof_writer_opts known;
+    PP_TRY(
+        pp_opts_read(&known, sizeof(known), opts, "pyprof_writer_opts", err));
+    return pp_alloc_init(allocator, known.allocator, err);
+}
+
+static pyprof_status is_null(const char *what, pyprof_error *err)
+{
+    return pp_error_set(err, PYPROF_ERR_INVALID, "%s is NULL", what);
+}
+
+pyprof_status pyprof_writer_open_path(const char *path,
+                                      const pyprof_writer_opts *opts,
+                                      pyprof_writer **out_writer,
+                                      pyprof_error *err)
+{
+    if (path == NULL || out_writer == NULL) {
+        return is_null(path == NULL ? "path" : "out_writer", err);
+    }
+    if (path[0] == '\0') {
+        return pp_error_set(err, PYPROF_ERR_INVALID,
+                            "path is empty: give a file name");
+    }
+    pp_allocator allocator;
+    PP_TRY(read_opts(opts, &allocator, err));
+    return pp_writer_open_path(path, &allocator, out_writer, err);
+}
+
+pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
+                                    pyprof_writer **out_writer,
+                                    pyprof_error *err)
+{
+    if (out_writer == NULL) {
+        return is_null("out_writer", err);
+    }
+    if (fd < 0) {
+        return pp_error_set(err, PYPROF_ERR_INVALID,
+                            "fd is %d: give an open file descriptor", (int)fd);
+    }
+    pp_allocator allocator;
+    PP_TRY(read_opts(opts, &allocator, err));
+    return pp_writer_open_fd(fd, &allocator, out_writer, err);
+}
+
+pyprof_status pyprof_writer_open_memory(const pyprof_writer_opts *opts,
+                                        pyprof_writer **out_writer,
+                                        pyprof_error *err)
+{
+    if (out_writer == NULL) {
+        return is_null("out_writer", err);
+    }
+    pp_allocator allocator;
+    PP_TRY(read_opts(opts, &allocator, err));
+    return pp_writer_open_memory(&allocator, out_writer, err);
+}
+
+pyprof_status pyprof_writer_open_callback(const pyprof_writer_ops *ops,
+                                          void *user,
+                                          const pyprof_writer_opts *opts,
+                                          pyprof_writer **out_writer,
+                                          pyprof_error *err)
+{
+    if (ops == NULL || out_writer == NULL) {
+        return is_null(ops == NULL ? "ops" : "out_writer", err);
+    }
+    pyprof_writer_ops known;
+    PP_TRY(pp_opts_read(&known, sizeof(known), ops, "pyprof_writer_ops", err));
+    if (known.write == NULL) {
+        return is_null("pyprof_writer_ops.write", err);
+    }
+    pp_allocator allocator;
+    PP_TRY(read_opts(opts, &allocator, err));
+    return pp_writer_open_callback(&known, user, &allocator, out_writer, err);
+}
+
+pyprof_status pyprof_writer_write(pyprof_writer *writer, const void *data,
+                                  size_t size, pyprof_error *err)
+{
+    if (writer == NULL || (data == NULL && size > 0)) {
+        return is_null(writer == NULL ? "writer" : "data", err);
+    }
+    return pp_writer_write(writer, data, size, err);
+}
+
+pyprof_status pyprof_writer_finish(pyprof_writer *writer, pyprof_error *err)
+{
+    if (writer == NULL) {
+        return is_null("writer", err);
+    }
+    return pp_writer_finish(writer, err);
+}
+
+pyprof_text pyprof_writer_memory(const pyprof_writer *writer)
+{
+    if (writer == NULL) {
+        return (pyprof_text){.data = "", .size = 0};
+    }
+    return pp_writer_memory(writer);
+}
+
+void pyprof_writer_close(pyprof_writer *writer)
+{
+    pp_writer_close(writer);
+}

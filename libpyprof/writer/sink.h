@@ -1,0 +1,60 @@
+/*
+ * The inside of a writer, shared by writer.c and the sinks.
+ */
+#ifndef PP_WRITER_SINK_H
+#define PP_WRITER_SINK_H
+
+#include "writer/writer.h"
+
+/* What a kind of writer does. Errors are given in full each time; writer.c
+ * keeps the first and does not call again. */
+typedef struct pp_sink {
+    size_t buffer; /* bytes gathered before `write` is called; 0: none */
+    /* All bytes or an error. MUST be set. */
+    pyprof_status (*write)(pyprof_writer *w, const void *data, size_t size,
+                           pyprof_error *err);
+    /* After the last write. MAY be NULL. */
+    pyprof_status (*finish)(pyprof_writer *w, pyprof_error *err);
+    /* Gives back all that the sink holds, finished or not. MAY be NULL. */
+    void (*close)(pyprof_writer *w);
+} pp_sink;
+
+struct pyprof_writer {
+    const pp_sink *sink;
+    pp_allocator allocator;
+    char *buffer;
+    size_t used; /* bytes in buffer */
+    bool is_finished;
+    pyprof_error failure; /* the first; status 0: none yet */
+    union {
+        struct {
+            int fd;
+        } fd;
+        struct {
+            int fd;
+            int folder;    /* open folder of a file that is renamed, or -1 */
+            char *path;    /* for messages */
+            char *name;    /* final name in `folder` */
+            char temp[32]; /* name until then; "": nothing to remove */
+        } path;
+        struct {
+            char *data; /* NULL: empty */
+            size_t size, cap;
+        } memory;
+        struct {
+            pyprof_writer_ops ops;
+            void *user;
+        } callback;
+    } as;
+};
+
+#define PP_WRITER_BUFFER ((size_t)65536)
+
+/* A writer with nothing but its sink; NULL when out of memory. */
+pyprof_writer *pp_writer_make(const pp_sink *sink, const pp_allocator *a);
+
+/* Writes all to a file descriptor, through short writes, interruptions and
+ * full pipes, without a SIGPIPE. Returns 0 or an errno. */
+int pp_writer_fd_write(int fd, const void *data, size_t size);
+
+#endif /* PP_WRITER_SINK_H */
