@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-/* ---- clock and pacing -------------------------------------------------- */
+/* ---- clock and pacing ------------------------------------------------- */
 
 /* Monotonic nanoseconds. */
 uint64_t pp_os_now(void);
@@ -29,7 +29,7 @@ bool pp_os_event_posted(const pp_os_event *event); /* cheap: no system call */
 void pp_os_event_clear(pp_os_event *event);
 void pp_os_event_free(pp_os_event *event);
 
-/* ---- threads of this process ------------------------------------------- */
+/* ---- threads of this process ------------------------------------------ */
 
 typedef struct pp_os_thread pp_os_thread;
 pyprof_status pp_os_thread_start(const pp_allocator *allocator,
@@ -58,7 +58,7 @@ void pp_os_thread_urgent(void);
 uint64_t pp_os_thread_cpu_ns(void);
 uint64_t pp_os_self_cpu_ns(void);
 
-/* ---- another process ---------------------------------------------------- */
+/* ---- another process -------------------------------------------------- */
 
 typedef struct pp_os_process pp_os_process;
 
@@ -109,10 +109,10 @@ pyprof_status pp_os_process_explain(pp_os_process *process, pyprof_error *err);
 /* One mapping of a process. */
 typedef struct pp_os_map {
     uint64_t start, end;
-    uint64_t offset;      /* in the file */
+    uint64_t offset; /* in the file */
     uint64_t device, inode;
-    uint32_t flags;       /* PP_OS_MAP_ bits */
-    const char *path;     /* "" for none; " (deleted)" is cut off, see flags */
+    uint32_t flags;   /* PP_OS_MAP_ bits */
+    const char *path; /* "" for none; " (deleted)" is cut off, see flags */
 } pp_os_map;
 enum {
     PP_OS_MAP_READ = 1,
@@ -128,8 +128,8 @@ typedef struct pp_os_maps {
 } pp_os_maps;
 /* At most 1,000,000 mappings are read. */
 pyprof_status pp_os_process_maps(pp_os_process *process,
-                                 const pp_allocator *allocator,
-                                 pp_os_maps *out, pyprof_error *err);
+                                 const pp_allocator *allocator, pp_os_maps *out,
+                                 pyprof_error *err);
 void pp_os_maps_free(pp_os_maps *maps);
 /* Opens, read-only, the very file that is mapped (by /proc's own links, else
  * by its path in the target's mount namespace, checked by device and inode).
@@ -148,7 +148,7 @@ size_t pp_os_process_exe(pp_os_process *process, char *to, size_t size);
 /* The target's working directory as it sees it, "" when it can't be told. */
 size_t pp_os_process_cwd(pp_os_process *process, char *to, size_t size);
 
-/* ---- threads of another process ------------------------------------------ */
+/* ---- threads of another process --------------------------------------- */
 
 /* Calls `visit` for each thread: its id here and in its own namespace (equal
  * when there is no other namespace). Stops when `visit` returns false. */
@@ -180,7 +180,7 @@ size_t pp_os_task_name(const pp_os_process *process, uint64_t os_id, char *to,
                        size_t size);
 void pp_os_task_close(pp_os_task *task);
 
-/* ---- stopping a thread ---------------------------------------------------- */
+/* ---- stopping a thread ------------------------------------------------ */
 
 /* Stops one thread so that it can be read, without a signal that the target
  * could see. The caller's thread must be the one that releases it. A thread
@@ -200,7 +200,7 @@ void pp_os_thread_release(pp_os_process *process, uint64_t os_id);
  * when that thread ends, they are let go by themselves. */
 bool pp_os_threads_settle(pp_os_process *process);
 
-/* ---- starting a command ---------------------------------------------------- */
+/* ---- starting a command ----------------------------------------------- */
 
 typedef struct pp_os_command {
     const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */

@@ -23,7 +23,7 @@
 
 #include <string.h>
 
-static const char magic[8] = { 'P', 'P', 'I', 'M', 'A', 'G', 'E', '1' };
+static const char magic[8] = {'P', 'P', 'I', 'M', 'A', 'G', 'E', '1'};
 enum { HEADER_SIZE = 40, SEGMENT_SIZE = 16, PAGE = 4096 };
 
 static uint64_t get_number(const uint8_t *p, int bytes)
@@ -42,7 +42,8 @@ static void put_number(uint8_t *p, uint64_t value, int bytes)
     }
 }
 
-/* ---- reading an image -------------------------------------------------------- */
+/* ---- reading an image
+ * -------------------------------------------------------- */
 
 typedef struct segment {
     uint64_t address, size;
@@ -111,12 +112,12 @@ static void close_image(pp_reader *reader)
     pp_free(reader->allocator, self);
 }
 
-static const pp_reader_ops image_ops = { "image", readv_image, close_image };
+static const pp_reader_ops image_ops = {"image", readv_image, close_image};
 
 static pyprof_status corrupt(pyprof_error *err, const char *what)
 {
-    return pp_error_set(err, PYPROF_ERR_CORRUPT,
-                        "not a recorded image: %s", what);
+    return pp_error_set(err, PYPROF_ERR_CORRUPT, "not a recorded image: %s",
+                        what);
 }
 
 /* Checks the table of segments against the bytes that follow it. */
@@ -192,7 +193,8 @@ bool pp_reader_image_info(const pp_reader *reader, pp_image_info *out)
     return true;
 }
 
-/* ---- recording ------------------------------------------------------------------ */
+/* ---- recording
+ * ------------------------------------------------------------------ */
 
 typedef struct page {
     uint64_t number;
@@ -266,8 +268,8 @@ static pyprof_status readv_recorder(pp_reader *reader, void *to,
 {
     recorder *self = (recorder *)reader;
     const uint8_t *from = to;
-    pyprof_status status = self->inner->ops->readv(self->inner, to, spans, n,
-                                                   out_spans, io_calls);
+    pyprof_status status =
+        self->inner->ops->readv(self->inner, to, spans, n, out_spans, io_calls);
     for (size_t i = 0; i < *out_spans; i++) {
         keep_bytes(self, from, spans[i].address, spans[i].size);
         from += spans[i].size;
@@ -286,8 +288,8 @@ static void close_recorder(pp_reader *reader)
     pp_free(reader->allocator, self);
 }
 
-static const pp_reader_ops recorder_ops = { "recorder", readv_recorder,
-                                            close_recorder };
+static const pp_reader_ops recorder_ops = {"recorder", readv_recorder,
+                                           close_recorder};
 
 pyprof_status pp_reader_open_recorder(const pp_allocator *allocator,
                                       pp_reader *inner, size_t max_bytes,

@@ -22,8 +22,8 @@ static void close_process(pp_reader *reader)
     pp_free(reader->allocator, reader);
 }
 
-static const pp_reader_ops process_ops = { "process", readv_process,
-                                           close_process };
+static const pp_reader_ops process_ops = {"process", readv_process,
+                                          close_process};
 
 pyprof_status pp_reader_open_process(const pp_allocator *allocator,
                                      pp_os_process *process, pp_reader **out,

@@ -17,14 +17,14 @@ void pp_reader_close(pp_reader *reader)
 pyprof_status pp_reader_read(pp_reader *reader, uint64_t address, void *to,
                              size_t size)
 {
-    pp_span span = { address, size };
+    pp_span span = {address, size};
     size_t got = 0;
     PP_TRY(pp_reader_readv(reader, to, &span, 1, &got));
     return got == 1 ? PYPROF_OK : PYPROF_ERR_FAULT;
 }
 
-pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address,
-                                  void *to, size_t size, size_t *out_size)
+pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address, void *to,
+                                  size_t size, size_t *out_size)
 {
     uint8_t *at = to;
     size_t done = 0;
@@ -43,7 +43,7 @@ pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address,
             uint64_t from = address + asked;
             size_t length = SMALLEST_PAGE - (size_t)(from % SMALLEST_PAGE);
             length = length < size - asked ? length : size - asked;
-            spans[n] = (pp_span){ from, length };
+            spans[n] = (pp_span){from, length};
             asked += length;
         }
         status = pp_reader_readv(reader, at + done, spans, n, &got);

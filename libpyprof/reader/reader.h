@@ -90,12 +90,11 @@ pyprof_status pp_reader_read(pp_reader *reader, uint64_t address, void *to,
                              size_t size);
 /* As much as there is of one piece, at page granularity from the end: a table
  * at the end of a mapping can be read with a generous size. */
-pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address,
-                                  void *to, size_t size, size_t *out_size);
-pyprof_status pp_reader_u64(pp_reader *reader, uint64_t address,
-                            uint64_t *out);
+pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address, void *to,
+                                  size_t size, size_t *out_size);
+pyprof_status pp_reader_u64(pp_reader *reader, uint64_t address, uint64_t *out);
 
-/* ---- gather.c ---------------------------------------------------------- */
+/* ---- gather.c --------------------------------------------------------- */
 
 /* Sections of one gather: read one after the other within the same call. */
 #define PP_GATHER_SECTIONS 4

@@ -21,7 +21,8 @@ enum { MAX_IMAGES = 4096, SEGMENTS_NEAR = 16 };
 #define LEAST_DATA ((uint64_t)96 << 10)
 #define DYNAMIC_SIZE ((uint64_t)1024)
 
-/* ---- images ------------------------------------------------------------------ */
+/* ---- images
+ * ------------------------------------------------------------------ */
 
 /* Whether code of the same file is mapped right behind map `i`. */
 static bool has_code(const pp_os_maps *maps, size_t i)
@@ -57,7 +58,8 @@ static pyprof_status list_images(pp_search *search, pyprof_error *err)
         const pp_os_map *map = &search->maps.items[i];
         if (map->offset != 0 || map->inode == 0 ||
             (map->flags & PP_OS_MAP_READ) == 0 ||
-            strncmp(map->path, "/dev/", 5) == 0 || !has_code(&search->maps, i)) {
+            strncmp(map->path, "/dev/", 5) == 0 ||
+            !has_code(&search->maps, i)) {
             continue;
         }
         if (search->n_images == MAX_IMAGES) {
@@ -85,20 +87,21 @@ static pyprof_status list_images(pp_search *search, pyprof_error *err)
     return PYPROF_OK;
 }
 
-/* ---- step 1 -------------------------------------------------------------------- */
+/* ---- step 1
+ * -------------------------------------------------------------------- */
 
 /* Reads what is needed of images [first, end), each time for all at once. */
 static void open_images(pp_search *search, size_t first, size_t end)
 {
     pp_pages *pages = &search->pages;
-    pp_elf_source memory = { pp_pages_read, pages };
+    pp_elf_source memory = {pp_pages_read, pages};
     for (size_t i = first; i < end; i++) {
         pp_pages_want(pages, search->images[i].map->start, 64);
     }
     pp_pages_fetch(pages);
     for (size_t i = first; i < end; i++) {
         pp_image *image = &search->images[i];
-        uint8_t magic[5] = { 0 };
+        uint8_t magic[5] = {0};
         image->is_elf =
             pp_elf_memory_header(&memory, image->map->start, &image->elf);
         if (image->is_elf && image->elf.dynamic != 0) {
@@ -142,7 +145,8 @@ static bool search_memory(pp_search *search, size_t first, size_t end)
     return false;
 }
 
-/* ---- step 2 -------------------------------------------------------------------- */
+/* ---- step 2
+ * -------------------------------------------------------------------- */
 
 static bool read_file(void *user, uint64_t offset, void *to, size_t size)
 {
@@ -171,7 +175,7 @@ static void close_file(pp_search *search)
 static uint64_t file_place(pp_search *search, const pp_image *image,
                            const char *section, const char *symbol)
 {
-    pp_elf_source file = { read_file, search };
+    pp_elf_source file = {read_file, search};
     pp_elf_symbol found;
     bool is_there =
         section != NULL
@@ -186,18 +190,19 @@ static bool search_file(pp_search *search, pp_image *image)
         return false;
     }
     uint64_t at = file_place(search, image, ".PyRuntime", NULL);
-    bool found = at != 0 && pp_target_judge(search, image, at,
-                                            PP_FOUND_SECTION, 0);
+    bool found =
+        at != 0 && pp_target_judge(search, image, at, PP_FOUND_SECTION, 0);
     if (!found && !image->judged) {
         at = file_place(search, image, NULL, "_PyRuntime");
-        found = at != 0 &&
-                pp_target_judge(search, image, at, PP_FOUND_SYMTAB, 0);
+        found =
+            at != 0 && pp_target_judge(search, image, at, PP_FOUND_SYMTAB, 0);
     }
     close_file(search);
     return found;
 }
 
-/* ---- the whole ladder ------------------------------------------------------------ */
+/* ---- the whole ladder
+ * ------------------------------------------------------------ */
 
 static bool is_big(const pp_image *image)
 {
@@ -249,8 +254,8 @@ static uint64_t find_async(pp_search *search)
 
 static pyprof_status begin(pp_search *search, pyprof_error *err)
 {
-    PP_TRY(pp_os_process_maps(search->process, search->allocator,
-                              &search->maps, err));
+    PP_TRY(pp_os_process_maps(search->process, search->allocator, &search->maps,
+                              err));
     PP_TRY(list_images(search, err));
     /* A first look tells whether its memory may be read at all. */
     if (search->n_images > 0) {
@@ -299,7 +304,7 @@ static pyprof_status conclude(pp_search *search, pp_runtime *out,
                               pyprof_error *err)
 {
     if (search->worth == PYPROF_OK) {
-        if (search->best.hex_version >= 0x030e0000) {
+        if (search->is_described) {
             search->best.async_debug = find_async(search);
         }
         *out = search->best;
@@ -382,8 +387,7 @@ pyprof_status pp_target_find(pp_os_process *process, pp_reader *reader,
     pp_log_line(log, PYPROF_LOG_DEBUG, "target",
                 "searched %zu images, %zu files, %llu KiB of data: status %d",
                 search.n_images, search.n_files,
-                (unsigned long long)(search.scanned >> 10),
-                (int)status);
+                (unsigned long long)(search.scanned >> 10), (int)status);
     end(&search);
     return status;
 }

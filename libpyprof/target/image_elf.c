@@ -45,7 +45,7 @@ enum {
 };
 #define TAG_GNU_HASH UINT64_C(0x6ffffef5)
 
-/* ---- bytes ------------------------------------------------------------------ */
+/* ---- bytes ------------------------------------------------------------ */
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -65,13 +65,13 @@ static uint64_t get64(const uint8_t *p)
 static bool get(const pp_elf_source *source, uint64_t at, void *to, size_t size)
 {
     uint64_t end;
-    return pp_add_u64(at, size, &end) && source->read(source->user, at, to,
-                                                      size);
+    return pp_add_u64(at, size, &end) &&
+           source->read(source->user, at, to, size);
 }
 
 /* Element `i` of a table of `size`-byte elements. */
-static bool get_element(const pp_elf_source *source, uint64_t table,
-                        uint64_t i, size_t size, void *to)
+static bool get_element(const pp_elf_source *source, uint64_t table, uint64_t i,
+                        size_t size, void *to)
 {
     uint64_t at;
     return i <= UINT32_MAX && pp_add_u64(table, i * size, &at) &&
@@ -81,7 +81,7 @@ static bool get_element(const pp_elf_source *source, uint64_t table,
 static bool read_header(const pp_elf_source *source, uint64_t at,
                         uint8_t header[HEADER_SIZE])
 {
-    static const uint8_t wanted[7] = { 0x7f, 'E', 'L', 'F', 2, 1, 1 };
+    static const uint8_t wanted[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
     return get(source, at, header, HEADER_SIZE) &&
            memcmp(header, wanted, sizeof(wanted)) == 0 &&
            (get16(header + 16) == TYPE_EXEC ||
@@ -95,7 +95,8 @@ static uint32_t count_segments(const uint8_t header[HEADER_SIZE])
     return get16(header + 54) == SEGMENT_SIZE && n <= MAX_SEGMENTS ? n : 0;
 }
 
-/* ---- images in memory --------------------------------------------------------- */
+/* ---- images in memory
+ * --------------------------------------------------------- */
 
 /* Takes note of one loadable segment. The first also tells the bias. */
 static bool note_load(pp_elf_image *image, const uint8_t *segment,
@@ -278,9 +279,8 @@ static bool find_by_gnu_hash(const pp_elf_source *memory,
     return false;
 }
 
-static bool find_by_hash(const pp_elf_source *memory,
-                         const pp_elf_image *image, const char *name,
-                         pp_elf_symbol *out)
+static bool find_by_hash(const pp_elf_source *memory, const pp_elf_image *image,
+                         const char *name, pp_elf_symbol *out)
 {
     uint8_t head[8];
     uint8_t word[4];
@@ -338,7 +338,8 @@ bool pp_elf_memory_symbol(const pp_elf_source *memory, uint64_t base,
     return true;
 }
 
-/* ---- files -------------------------------------------------------------------- */
+/* ---- files
+ * -------------------------------------------------------------------- */
 
 /* The table of sections of a file. */
 typedef struct sections {
@@ -455,8 +456,7 @@ static void find_places(const pp_elf_source *file, uint64_t table,
         }
         for (size_t i = 0; i + size <= n; i++) {
             if (chunk[i] == (uint8_t)name[0] &&
-                memcmp(chunk + i, name, size) == 0 &&
-                out->n < MAX_SAME_NAMES) {
+                memcmp(chunk + i, name, size) == 0 && out->n < MAX_SAME_NAMES) {
                 out->at[out->n++] = (uint32_t)(at + i);
             }
         }
@@ -503,7 +503,7 @@ static bool search_symbols(const pp_elf_source *file, uint64_t file_size,
 bool pp_elf_file_symbol(const pp_elf_source *file, uint64_t file_size,
                         const char *name, pp_elf_symbol *out)
 {
-    static const uint32_t types[] = { SECTION_SYMTAB, SECTION_DYNSYM };
+    static const uint32_t types[] = {SECTION_SYMTAB, SECTION_DYNSYM};
     sections all;
     if (!open_sections(file, file_size, &all)) {
         return false;

@@ -9,7 +9,8 @@
 
 #include "target/target.h"
 
-/* ---- pages.c ----------------------------------------------------------------- */
+/* ---- pages.c
+ * ----------------------------------------------------------------- */
 
 /* Pages of the target, copied once each, so that a parser which reads a few
  * bytes at a time costs few system calls. A snapshot: it lives for one search
@@ -17,9 +18,9 @@
 typedef struct pp_pages {
     pp_reader *reader;
     const pp_allocator *allocator;
-    pp_map index;    /* page number -> slot + 1, or 0 for "can't be read" */
+    pp_map index; /* page number -> slot + 1, or 0 for "can't be read" */
     uint8_t *data;
-    size_t n, cap;   /* slots; bytes of data */
+    size_t n, cap; /* slots; bytes of data */
     uint64_t *wanted;
     size_t n_wanted, cap_wanted;
     pyprof_status status; /* of the last call that was refused */
@@ -35,7 +36,8 @@ void pp_pages_fetch(pp_pages *pages);
 /* A pp_elf_source's `read`: `user` is the pages. */
 bool pp_pages_read(void *user, uint64_t address, void *to, size_t size);
 
-/* ---- a search ----------------------------------------------------------------- */
+/* ---- a search
+ * ----------------------------------------------------------------- */
 
 /* One ELF file that is mapped from its start. */
 typedef struct pp_image {
@@ -62,15 +64,17 @@ typedef struct pp_search {
     uint8_t *data; /* of the image that is being scanned */
     size_t data_size, cap_data;
     uint64_t data_at;
-    pp_runtime best; /* best place so far, and what it is worth: */
+    pp_runtime best;     /* best place so far, and what it is worth: */
     pyprof_status worth; /* OK, NOT_READY, UNSUPPORTED_TARGET or NOT_PYTHON */
     pyprof_error why;
-    size_t n_files;   /* for the message that nothing was found */
+    size_t n_files; /* for the message that nothing was found */
     uint64_t scanned;
     bool is_32_bit;
+    bool is_described; /* `best` is ready, and describes itself */
 } pp_search;
 
-/* ---- judge.c -------------------------------------------------------------------- */
+/* ---- judge.c
+ * -------------------------------------------------------------------- */
 
 /* What a place that may be a runtime is worth. Keeps it when it is worth more
  * than the best so far. True when it is a runtime that is ready: the search is
@@ -84,14 +88,14 @@ void pp_target_judge_old(pp_search *search, const pp_image *image);
 uint64_t pp_target_symbol(pp_search *search, const pp_image *image,
                           const char *name);
 const pp_runtime_shape *pp_target_row(const pp_search *search,
-                                      uint32_t hex_version,
-                                      bool free_threaded);
+                                      uint32_t hex_version, bool free_threaded);
 /* Remembers that an unsupported version was met. */
 void pp_target_unsupported(pp_search *search, const pp_image *image,
                            uint64_t address, uint32_t hex_version,
                            bool free_threaded);
 
-/* ---- scan.c --------------------------------------------------------------------- */
+/* ---- scan.c
+ * --------------------------------------------------------------------- */
 
 /* The version in sys.version's text, somewhere in [from, to): 0x030a0df0, or
  * 0. `minor_of` restricts it to one minor version (0x030a), unless 0. */

@@ -37,7 +37,8 @@ const pp_runtime_shape *pp_target_row(const pp_search *search,
     return NULL;
 }
 
-/* ---- symbols ------------------------------------------------------------------ */
+/* ---- symbols
+ * ------------------------------------------------------------------ */
 
 static bool read_file(void *user, uint64_t offset, void *to, size_t size)
 {
@@ -49,8 +50,8 @@ uint64_t pp_target_symbol(pp_search *search, const pp_image *image,
                           const char *name)
 {
     pp_elf_symbol symbol;
-    pp_elf_source memory = { pp_pages_read, &search->pages };
-    pp_elf_source file = { read_file, search };
+    pp_elf_source memory = {pp_pages_read, &search->pages};
+    pp_elf_source file = {read_file, search};
     if (image->has_symbols &&
         pp_elf_memory_find(&memory, &image->elf, name, &symbol)) {
         return symbol.value + image->elf.bias;
@@ -62,13 +63,14 @@ uint64_t pp_target_symbol(pp_search *search, const pp_image *image,
     return 0;
 }
 
-/* ---- versions ------------------------------------------------------------------ */
+/* ---- versions
+ * ------------------------------------------------------------------ */
 
-static bool is_believable(uint64_t hex_version)
+static bool is_believable(uint64_t hex)
 {
-    uint64_t major = hex_version >> 24;
-    return hex_version <= UINT32_MAX && (major == 2 || major == 3) &&
-           ((hex_version >> 16) & 0xff) < 100;
+    uint64_t major = hex >> 24;
+    return hex <= UINT32_MAX && (major == 2 || major == 3) &&
+           ((hex >> 16) & 0xff) < 100;
 }
 
 /* Version of a runtime that does not describe itself, by its image. */
@@ -77,14 +79,15 @@ static uint32_t version_by_names(pp_search *search, const pp_image *image)
     static const struct {
         const char *name; /* new in that version */
         uint32_t hex_version;
-    } marks[] = { { "Py_NewRef", 0x030a0000 },
-                  { "PyInterpreterState_Get", 0x03090000 },
-                  { "PyCode_NewWithPosOnlyArgs", 0x03080000 },
-                  { "Py_Main", 0x03070000 } };
+    } marks[] = {{"Py_NewRef", 0x030a0000},
+                 {"PyInterpreterState_Get", 0x03090000},
+                 {"PyCode_NewWithPosOnlyArgs", 0x03080000},
+                 {"Py_Main", 0x03070000}};
     uint64_t at = pp_target_symbol(search, image, "Py_Version");
     uint32_t value = 0;
-    if (at != 0 && pp_reader_read(search->reader, at, &value, sizeof(value)) ==
-                       PYPROF_OK &&
+    if (at != 0 &&
+        pp_reader_read(search->reader, at, &value, sizeof(value)) ==
+            PYPROF_OK &&
         is_believable(value)) {
         return value;
     }
@@ -110,7 +113,8 @@ static uint32_t version_by_text(pp_search *search, const pp_image *image,
     return found;
 }
 
-/* ---- keeping the best ----------------------------------------------------------- */
+/* ---- keeping the best
+ * ----------------------------------------------------------- */
 
 static int rank_of(pyprof_status worth)
 {
@@ -183,12 +187,14 @@ void pp_target_judge_old(pp_search *search, const pp_image *image)
         bool two = pp_target_symbol(search, image, "PyString_FromString") != 0;
         version = two ? 0x02070000 : 0x03060000;
     }
-    if (version < 0x03070000) {
+    /* One that has a shape only hides its runtime's name: go on. */
+    if (pp_target_row(search, version, false) == NULL) {
         pp_target_unsupported(search, image, 0, version, false);
     }
 }
 
-/* ---- readiness ------------------------------------------------------------------ */
+/* ---- readiness
+ * ------------------------------------------------------------------ */
 
 /* Whether the interpreter list is set up: its first interpreter has a thread
  * state, which (where the shape is sure) points back at it. */
@@ -210,8 +216,7 @@ static bool is_ready(pp_search *search, const pp_runtime *runtime,
     if (pp_reader_u64(search->reader, runtime->address + head, &interp) !=
             PYPROF_OK ||
         interp == 0 ||
-        pp_reader_u64(search->reader, interp + threads, &thread) !=
-            PYPROF_OK ||
+        pp_reader_u64(search->reader, interp + threads, &thread) != PYPROF_OK ||
         thread == 0 ||
         pp_reader_u64(search->reader, thread + shape->tstate_interp, &owner) !=
             PYPROF_OK) {
@@ -265,8 +270,8 @@ bool pp_target_judge(pp_search *search, pp_image *image, uint64_t address,
     runtime.build = free_threaded ? PP_BUILD_FREE_THREADED : 0;
     const pp_runtime_shape *shape =
         pp_target_row(search, runtime.hex_version, free_threaded);
-    bool ready = shape != NULL && is_ready(search, &runtime, shape,
-                                           described ? words : NULL);
+    bool ready = shape != NULL &&
+                 is_ready(search, &runtime, shape, described ? words : NULL);
     if (shape != NULL && !ready) {
         if (found_by != PP_FOUND_POINTERS) {
             not_ready(search, image, &runtime);
@@ -283,5 +288,6 @@ bool pp_target_judge(pp_search *search, pp_image *image, uint64_t address,
         return false;
     }
     keep(search, image, &runtime, PYPROF_OK);
+    search->is_described = described;
     return true;
 }

@@ -60,7 +60,7 @@ static void fetch_some(pp_pages *pages, const uint64_t *wanted, size_t n)
     pp_span spans[CALL];
     size_t first = 0;
     for (size_t i = 0; i < n; i++) {
-        spans[i] = (pp_span){ wanted[i] * PAGE, PAGE };
+        spans[i] = (pp_span){wanted[i] * PAGE, PAGE};
     }
     while (first < n) {
         size_t got = 0;

@@ -15,7 +15,8 @@
 #define MAX_PAIRS ((size_t)1 << 20)
 enum { BATCH = 1000, TEXT_SIZE = 256 };
 
-/* ---- data --------------------------------------------------------------------- */
+/* ---- data
+ * --------------------------------------------------------------------- */
 
 /* Reads [from, to), as far as it is there; false when nothing is. */
 static bool load(pp_search *search, uint64_t from, uint64_t to)
@@ -48,7 +49,8 @@ static uint64_t word_at(const pp_search *search, size_t at)
     return word;
 }
 
-/* ---- version text -------------------------------------------------------------- */
+/* ---- version text
+ * -------------------------------------------------------------- */
 
 /* A decimal number of one to three digits. */
 static bool small_number(const char **at, uint32_t *out)
@@ -132,7 +134,8 @@ uint32_t pp_target_scan_version(pp_search *search, uint64_t from, uint64_t to,
     return load(search, from, to) ? find_version(search, minor_of) : 0;
 }
 
-/* ---- pointers ------------------------------------------------------------------- */
+/* ---- pointers
+ * ------------------------------------------------------------------- */
 
 /* A place in the data where the list of interpreters may begin: the first
  * one, and behind it the main one. */
@@ -204,7 +207,7 @@ static size_t collect_pairs(pp_search *search, const pp_runtime_shape *shape,
                      n + 1, MAX_PAIRS)) {
             break;
         }
-        (*pairs)[n++] = (pair){ search->data_at + at, first, 0 };
+        (*pairs)[n++] = (pair){search->data_at + at, first, 0};
     }
     return n;
 }
@@ -218,18 +221,18 @@ static size_t filter_pairs(pp_search *search, const pp_runtime_shape *shape,
     uint64_t words[BATCH];
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        spans[i] = (pp_span){ pairs[i].first + shape->interp_threads_head, 8 };
+        spans[i] = (pp_span){pairs[i].first + shape->interp_threads_head, 8};
     }
     read_words(search->reader, spans, n, words);
     for (size_t i = 0; i < n; i++) {
-        if (words[i] != 0 && is_pointer(search, words[i],
-                                        (uint64_t)shape->tstate_interp + 8)) {
+        if (words[i] != 0 &&
+            is_pointer(search, words[i], (uint64_t)shape->tstate_interp + 8)) {
             pairs[kept] = pairs[i];
             pairs[kept++].thread = words[i];
         }
     }
     for (size_t i = 0; i < kept; i++) {
-        spans[i] = (pp_span){ pairs[i].thread + shape->tstate_interp, 8 };
+        spans[i] = (pp_span){pairs[i].thread + shape->tstate_interp, 8};
     }
     read_words(search->reader, spans, kept, words);
     n = kept;
@@ -266,7 +269,8 @@ static bool scan_pointers(pp_search *search, pp_image *image,
     return found;
 }
 
-/* ---- both ------------------------------------------------------------------------ */
+/* ---- both
+ * ------------------------------------------------------------------------ */
 
 bool pp_target_scan(pp_search *search, pp_image *image)
 {
@@ -284,6 +288,5 @@ bool pp_target_scan(pp_search *search, pp_image *image)
         return false; /* described, but not ready: nothing better here */
     }
     uint32_t hex_version = find_version(search, 0);
-    return hex_version != 0 && hex_version < 0x030d0000 &&
-           scan_pointers(search, image, hex_version);
+    return hex_version != 0 && scan_pointers(search, image, hex_version);
 }

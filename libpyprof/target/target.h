@@ -29,26 +29,26 @@ enum {
 
 /* Where the interpreter of a process is, and what it is. */
 typedef struct pp_runtime {
-    uint64_t address;       /* of _PyRuntime */
-    uint32_t hex_version;   /* as Py_Version: 0x030d00f0 */
-    uint32_t build;         /* PP_BUILD_ bits */
-    uint64_t async_debug;   /* of _AsyncioDebug, 0 when there is none (yet) */
-    uint64_t image_base;    /* where the start of the file that has it is */
+    uint64_t address;     /* of _PyRuntime */
+    uint32_t hex_version; /* as Py_Version: 0x030d00f0 */
+    uint32_t build;       /* PP_BUILD_ bits */
+    uint64_t async_debug; /* of _AsyncioDebug, 0 when there is none (yet) */
+    uint64_t image_base;  /* where the start of the file that has it is */
     pp_found_by found_by;
-    char path[256];         /* that file as the target names it, cut if long */
+    char path[256]; /* that file as the target names it, cut if long */
 } pp_runtime;
 
 /* What pp_target_find needs to know of a layout to recognise one (given by the
  * caller, who knows layout; target must not). For each version a row. */
 typedef struct pp_runtime_shape {
-    uint16_t version;               /* 0x030d */
-    uint16_t free_threaded;         /* 0 or 1 */
-    uint32_t runtime_size;          /* at least this much is mapped */
-    uint32_t interpreters_head;     /* in the runtime */
-    uint32_t interp_threads_head;   /* in an interpreter */
-    uint32_t tstate_interp;         /* in a thread state */
+    uint16_t version;             /* 0x030d */
+    uint16_t free_threaded;       /* 0 or 1 */
+    uint32_t runtime_size;        /* at least this much is mapped */
+    uint32_t interpreters_head;   /* in the runtime */
+    uint32_t interp_threads_head; /* in an interpreter */
+    uint32_t tstate_interp;       /* in a thread state */
     uint32_t tstate_next;
-    uint32_t interp_next;           /* in an interpreter */
+    uint32_t interp_next; /* in an interpreter */
 } pp_runtime_shape;
 
 /* Finds the runtime: the ladder of in-memory dynamic symbols, sections and
@@ -71,7 +71,7 @@ pyprof_status pp_target_find(pp_os_process *process, pp_reader *reader,
 uint64_t pp_target_find_async(pp_os_process *process, pp_reader *reader,
                               const pp_allocator *allocator);
 
-/* ---- image_elf.c: a pure byte parser, fuzzed on its own ----------------- */
+/* ---- image_elf.c: a pure byte parser, fuzzed on its own --------------- */
 
 /* A place to read an ELF file's bytes from: memory of a target or a file. */
 typedef struct pp_elf_source {
@@ -121,11 +121,12 @@ bool pp_elf_file_symbol(const pp_elf_source *file, uint64_t file_size,
 /* Address (not relocated) and size of a section of a file, by name. */
 bool pp_elf_file_section(const pp_elf_source *file, uint64_t file_size,
                          const char *name, pp_elf_symbol *out);
-/* Lowest address of the loadable segments of a file: bias = map start - this. */
+/* Lowest address of the loadable segments of a file: bias = map start - this.
+ */
 bool pp_elf_file_base(const pp_elf_source *file, uint64_t file_size,
                       uint64_t *out_lowest);
 
-/* ---- handle.c: what the public pyprof_target is -------------------------- */
+/* ---- handle.c: what the public pyprof_target is ----------------------- */
 
 /* Visible to the sampler, which reads through it; only handle.c and check.c
  * change it. One thread's at a time, except `interrupt`. */
@@ -192,7 +193,7 @@ const pp_runtime_shape *pp_target_shape(const pp_runtime_shape *shapes,
                                         size_t n_shapes,
                                         const pp_runtime *runtime);
 
-/* ---- check.c: each step of getting at a process, told one by one ---------- */
+/* ---- check.c: each step of getting at a process, told one by one ------ */
 
 /* What the steps need of those who know layouts (target must not). */
 typedef struct pp_target_checker {

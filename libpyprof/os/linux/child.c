@@ -61,10 +61,9 @@ pyprof_status pp_os_child_status(pp_os_process *process, int32_t *out_status,
 
 static void send(const pp_os_process *process, int signal)
 {
-    if (process->pidfd < 0 ||
-        (syscall(SYS_pidfd_send_signal, process->pidfd, signal, NULL, 0u) !=
-             0 &&
-         errno != ESRCH)) {
+    if (process->pidfd < 0 || (syscall(SYS_pidfd_send_signal, process->pidfd,
+                                       signal, NULL, 0u) != 0 &&
+                               errno != ESRCH)) {
         kill(process->pid, signal);
     }
 }

@@ -147,7 +147,7 @@ void pp_os_event_free(pp_os_event *event)
 /* One wait on up to two descriptors. False when the deadline has passed. */
 static bool wait_once(struct pollfd *fds, nfds_t n, uint64_t deadline_ns)
 {
-    struct timespec left = { 0, 0 };
+    struct timespec left = {0, 0};
     struct timespec *timeout = NULL;
     if (deadline_ns != UINT64_MAX) {
         uint64_t now = pp_os_now();
@@ -163,7 +163,7 @@ static bool wait_once(struct pollfd *fds, nfds_t n, uint64_t deadline_ns)
 bool pp_os_process_wait(const pp_os_process *process, uint64_t deadline_ns,
                         pp_os_event *wake)
 {
-    struct pollfd fds[2] = { { .fd = -1 }, { .fd = -1 } };
+    struct pollfd fds[2] = {{.fd = -1}, {.fd = -1}};
     uint64_t until = deadline_ns;
     bool in_time = true;
     fds[0].fd = process->pidfd; /* -1 is skipped by poll */

@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 enum { CAPABILITY_PTRACE = 19 };
-#define REMEDY_ROOT                                                            \
-    "run as root, or give this program CAP_SYS_PTRACE (in a container: "       \
+#define REMEDY_ROOT                                                      \
+    "run as root, or give this program CAP_SYS_PTRACE (in a container: " \
     "--cap-add=SYS_PTRACE)"
 
 /* What decides, of one of the two. */
@@ -115,10 +115,11 @@ static pyprof_status explain_owner(const pp_os_process *process,
                             pid, them->uid[1], us->uid[0]);
     }
     if (!all_equal(them->gid, us->gid[0])) {
-        return pp_error_set(err, PYPROF_ERR_NO_PERMISSION,
-                            "Permission denied reading pid %d: it runs as "
-                            "group %lu, this program as group %lu; " REMEDY_ROOT,
-                            pid, them->gid[1], us->gid[0]);
+        return pp_error_set(
+            err, PYPROF_ERR_NO_PERMISSION,
+            "Permission denied reading pid %d: it runs as "
+            "group %lu, this program as group %lu; " REMEDY_ROOT,
+            pid, them->gid[1], us->gid[0]);
     }
     /* Files of a process that may not be dumped belong to root. */
     if (fstatat(process->proc_fd, "auxv", &st, 0) == 0 &&
@@ -130,10 +131,11 @@ static pyprof_status explain_owner(const pp_os_process *process,
                             pid);
     }
     if ((them->permitted & ~us->permitted) != 0) {
-        return pp_error_set(err, PYPROF_ERR_NO_PERMISSION,
-                            "Permission denied reading pid %d: it has "
-                            "capabilities that this program lacks; " REMEDY_ROOT,
-                            pid);
+        return pp_error_set(
+            err, PYPROF_ERR_NO_PERMISSION,
+            "Permission denied reading pid %d: it has "
+            "capabilities that this program lacks; " REMEDY_ROOT,
+            pid);
     }
     return PYPROF_OK;
 }
@@ -177,8 +179,7 @@ pyprof_status pp_os_process_explain(pp_os_process *process, pyprof_error *err)
     if (self >= 0) {
         close(self);
     }
-    if (!pp_os_process_alive(process) ||
-        !identify(process->proc_fd, &them)) {
+    if (!pp_os_process_alive(process) || !identify(process->proc_fd, &them)) {
         return pp_error_set(err, PYPROF_ERR_GONE, "process %d has ended",
                             (int)process->pid);
     }
@@ -188,9 +189,9 @@ pyprof_status pp_os_process_explain(pp_os_process *process, pyprof_error *err)
                             (int)process->pid);
     }
     bool capable = ((us.effective >> CAPABILITY_PTRACE) & 1) != 0;
-    bool same_namespace =
-        us.user_namespace[0] == '\0' || them.user_namespace[0] == '\0' ||
-        strcmp(us.user_namespace, them.user_namespace) == 0;
+    bool same_namespace = us.user_namespace[0] == '\0' ||
+                          them.user_namespace[0] == '\0' ||
+                          strcmp(us.user_namespace, them.user_namespace) == 0;
     if (!capable) {
         PP_TRY(explain_owner(process, &us, &them, err));
     } else if (!same_namespace) {

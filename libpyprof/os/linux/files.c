@@ -58,8 +58,8 @@ static int open_below(int root_fd, const char *path)
 static int open_absolute(const pp_os_process *process, const char *path)
 {
     int fd = -1;
-    int root = openat(process->proc_fd, "root",
-                      O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int root =
+        openat(process->proc_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root >= 0) {
         fd = open_below(root, path);
         close(root);
@@ -85,8 +85,7 @@ static bool same_as_mapped(const pp_os_process *process, int fd,
         for (size_t i = 0; i < own.n; i++) {
             const pp_os_map *mine = &own.items[i];
             if (mine->start <= (uintptr_t)at && (uintptr_t)at < mine->end) {
-                same = mine->device == map->device &&
-                       mine->inode == map->inode;
+                same = mine->device == map->device && mine->inode == map->inode;
             }
         }
         pp_os_maps_free(&own);

@@ -23,14 +23,14 @@ struct pp_os_process {
     const pp_allocator *allocator;
     pid_t pid;
     pid_t inner_pid;
-    int levels;   /* pid namespaces that its id has, seen from here; >= 1 */
-    int pidfd;    /* -1: the kernel has none */
-    int proc_fd;  /* /proc/PID, opened once: never another process's */
+    int levels;  /* pid namespaces that its id has, seen from here; >= 1 */
+    int pidfd;   /* -1: the kernel has none */
+    int proc_fd; /* /proc/PID, opened once: never another process's */
     bool is_self;
     /* Reading. */
-    pid_t vm_pid;  /* a thread that still has the memory; `pid` as a rule */
-    int mem_fd;    /* /proc/PID/mem, -1: not opened */
-    bool use_mem;  /* process_vm_readv is missing or filtered */
+    pid_t vm_pid; /* a thread that still has the memory; `pid` as a rule */
+    int mem_fd;   /* /proc/PID/mem, -1: not opened */
+    bool use_mem; /* process_vm_readv is missing or filtered */
     /* Which program it runs. */
     uint64_t random_at; /* address of the 16 random bytes that exec leaves */
     uint64_t image_id;
@@ -72,8 +72,8 @@ pyprof_status pp_os_maps_read(int dir_fd, const char *path,
 /* Makes a handle of an id, and of a pidfd that becomes the handle's, or -1.
  * A child may have ended already; anything else that has is an error. */
 pyprof_status pp_os_process_adopt(const pp_allocator *allocator, pid_t pid,
-                                  int pidfd, bool is_child,
-                                  pp_os_process **out, pyprof_error *err);
+                                  int pidfd, bool is_child, pp_os_process **out,
+                                  pyprof_error *err);
 /* Reaps a child that has ended and keeps how it ended; false when it runs. */
 bool pp_os_child_reap(pp_os_process *process);
 

@@ -147,7 +147,7 @@ pyprof_status pp_os_maps_read(int dir_fd, const char *path,
                               const pp_allocator *allocator, pp_os_maps *out,
                               pyprof_error *err)
 {
-    pp_os_maps maps = { .allocator = allocator };
+    pp_os_maps maps = {.allocator = allocator};
     maps.text = read_all(dir_fd, path, allocator);
     if (maps.text == NULL && errno == ENOMEM) {
         return pp_error_memory(err, "the mappings of a process");
@@ -166,8 +166,8 @@ pyprof_status pp_os_maps_read(int dir_fd, const char *path,
 }
 
 pyprof_status pp_os_process_maps(pp_os_process *process,
-                                 const pp_allocator *allocator,
-                                 pp_os_maps *out, pyprof_error *err)
+                                 const pp_allocator *allocator, pp_os_maps *out,
+                                 pyprof_error *err)
 {
     char path[48];
     pyprof_status status;

@@ -24,8 +24,7 @@ enum { MAX_SPANS = 1024 }; /* the kernel's UIO_MAXIOV */
 static_assert(sizeof(pp_os_span) == sizeof(struct iovec) &&
                   offsetof(pp_os_span, address) ==
                       offsetof(struct iovec, iov_base) &&
-                  offsetof(pp_os_span, size) ==
-                      offsetof(struct iovec, iov_len),
+                  offsetof(pp_os_span, size) == offsetof(struct iovec, iov_len),
               "spans are handed to the kernel as they are");
 
 static int open_mem_of(const pp_os_process *process, pid_t tid)
@@ -135,11 +134,10 @@ static bool recover(pp_os_process *process, int error, pyprof_status *out)
 
 /* Up to MAX_SPANS spans of `total` bytes. */
 static pyprof_status read_batch(pp_os_process *process, uint8_t *to,
-                                const pp_os_span *spans, size_t n,
-                                size_t total, size_t *out_spans,
-                                uint64_t *io_calls)
+                                const pp_os_span *spans, size_t n, size_t total,
+                                size_t *out_spans, uint64_t *io_calls)
 {
-    struct iovec local = { to, total };
+    struct iovec local = {to, total};
     pyprof_status status = PYPROF_OK;
     ssize_t got;
     for (;;) {

@@ -23,8 +23,8 @@ enum { STATUS_SIZE = 4096 };
 
 static pyprof_status no_process(pyprof_error *err, pid_t pid)
 {
-    return pp_error_set(err, PYPROF_ERR_NO_PROCESS,
-                        "there is no process %d", (int)pid);
+    return pp_error_set(err, PYPROF_ERR_NO_PROCESS, "there is no process %d",
+                        (int)pid);
 }
 
 /* /proc must be the one of the pid namespace that this process lives in, or
@@ -96,8 +96,8 @@ static pyprof_status open_proc(pp_os_process *process, pyprof_error *err)
 }
 
 pyprof_status pp_os_process_adopt(const pp_allocator *allocator, pid_t pid,
-                                  int pidfd, bool is_child,
-                                  pp_os_process **out, pyprof_error *err)
+                                  int pidfd, bool is_child, pp_os_process **out,
+                                  pyprof_error *err)
 {
     pp_os_process *process = pp_calloc(allocator, 1, sizeof(*process));
     if (process == NULL) {
@@ -120,8 +120,7 @@ pyprof_status pp_os_process_adopt(const pp_allocator *allocator, pid_t pid,
     if (status == PYPROF_OK) {
         status = learn_ids(process, err);
     }
-    if (status != PYPROF_OK &&
-        (!is_child || status != PYPROF_ERR_NO_PROCESS)) {
+    if (status != PYPROF_OK && (!is_child || status != PYPROF_ERR_NO_PROCESS)) {
         process->is_child = false;
         pp_os_process_close(process);
         return status;
@@ -184,7 +183,7 @@ int64_t pp_os_process_inner_pid(const pp_os_process *process)
 bool pp_os_process_alive(const pp_os_process *process)
 {
     if (process->pidfd >= 0) {
-        struct pollfd fd = { .fd = process->pidfd, .events = POLLIN };
+        struct pollfd fd = {.fd = process->pidfd, .events = POLLIN};
         int rc;
         do {
             rc = poll(&fd, 1, 0);
@@ -206,8 +205,8 @@ static uint64_t find_random_bytes(const pp_os_process *process)
     uint64_t vector[2 * 64];
     char path[48];
     snprintf(path, sizeof(path), "task/%d/auxv", (int)process->vm_pid);
-    ssize_t got = pp_os_read_file(process->proc_fd, path, (char *)vector,
-                                  sizeof(vector));
+    ssize_t got =
+        pp_os_read_file(process->proc_fd, path, (char *)vector, sizeof(vector));
     for (size_t i = 0; got > 0 && i + 1 < (size_t)got / 8; i += 2) {
         if (vector[i] == AT_RANDOM) {
             return vector[i + 1];
@@ -218,7 +217,7 @@ static uint64_t find_random_bytes(const pp_os_process *process)
 
 static uint64_t hash_random_bytes(pp_os_process *process)
 {
-    pp_os_span span = { process->random_at, 16 };
+    pp_os_span span = {process->random_at, 16};
     uint64_t bytes[2];
     uint64_t calls = 0;
     size_t got = 0;
@@ -228,8 +227,8 @@ static uint64_t hash_random_bytes(pp_os_process *process)
         got != 1) {
         return 0;
     }
-    uint64_t id = pp_hash_u64(bytes[0] ^ pp_hash_u64(bytes[1])) ^
-                  process->random_at;
+    uint64_t id =
+        pp_hash_u64(bytes[0] ^ pp_hash_u64(bytes[1])) ^ process->random_at;
     return id != 0 ? id : 1;
 }
 

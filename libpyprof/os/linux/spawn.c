@@ -44,13 +44,13 @@ typedef struct start {
     char file[PATH_MAX]; /* what is being tried */
 } start;
 
-/* ---- in the child ---------------------------------------------------------- */
+/* ---- in the child ----------------------------------------------------- */
 
 /* The kernel's struct sigaction begins with the handler on every machine. */
 static void default_signals(void)
 {
     uint64_t now[8];
-    uint64_t plain[8] = { 0 };
+    uint64_t plain[8] = {0};
     for (int signal = 1; signal <= 64; signal++) {
         if (syscall(SYS_rt_sigaction, signal, NULL, now, KERNEL_SIGSET) == 0 &&
             now[0] != (uintptr_t)SIG_DFL && now[0] != (uintptr_t)SIG_IGN) {
@@ -135,7 +135,7 @@ static int child_main(void *arg)
     return 127;
 }
 
-/* ---- in the parent --------------------------------------------------------- */
+/* ---- in the parent ---------------------------------------------------- */
 
 /* Runs child_main in a new process. Its id, or -1 with errno. */
 static pid_t run_child(start *s, int *out_pidfd)
@@ -149,9 +149,9 @@ static pid_t run_child(start *s, int *out_pidfd)
     }
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, KERNEL_SIGSET);
     /* The flag is ignored by kernels before 5.2, which write nothing. */
-    pid_t pid = clone(child_main, stack + STACK_SIZE,
-                      CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, s,
-                      out_pidfd);
+    pid_t pid =
+        clone(child_main, stack + STACK_SIZE,
+              CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, s, out_pidfd);
     int error = errno;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, KERNEL_SIGSET);
     munmap(stack, STACK_SIZE);

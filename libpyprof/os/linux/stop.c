@@ -27,9 +27,9 @@
 #include <unistd.h>
 
 #define MILLISECOND UINT64_C(1000000)
-#define FIRST_LOOK MILLISECOND           /* then the state is asked, too */
+#define FIRST_LOOK MILLISECOND              /* then the state is asked, too */
 #define PATIENCE_BLOCKED (20 * MILLISECOND) /* in an uninterruptible call */
-#define PATIENCE (2000 * MILLISECOND)    /* waiting for a CPU */
+#define PATIENCE (2000 * MILLISECOND)       /* waiting for a CPU */
 enum { EAGER_LOOKS = 64 };
 
 typedef enum seen { SEEN_NOTHING, SEEN_STOP, SEEN_END, SEEN_FOREIGN } seen;
@@ -100,7 +100,7 @@ static bool let_go(pid_t tid)
     return trace(PTRACE_DETACH, tid, 0, signal) == 0;
 }
 
-/* ---- threads that stop late ------------------------------------------------ */
+/* ---- threads that stop late ------------------------------------------- */
 
 static pp_os_late_stop *find_late(pp_os_process *process, pid_t tid)
 {
@@ -155,7 +155,7 @@ bool pp_os_threads_settle(pp_os_process *process)
     return process->n_late == 0;
 }
 
-/* ---- stop and release ------------------------------------------------------ */
+/* ---- stop and release ------------------------------------------------- */
 
 static pyprof_status gone(pyprof_error *err, pid_t tid)
 {
@@ -212,8 +212,8 @@ static pyprof_status refused(pp_os_process *process, pid_t tid, int error,
         return traced(process, (pid_t)id, err);
     }
     if (error != EPERM && error != EACCES) {
-        return pp_error_errno(err, PYPROF_ERR_OS, error,
-                              "can't stop thread %d", (int)tid);
+        return pp_error_errno(err, PYPROF_ERR_OS, error, "can't stop thread %d",
+                              (int)tid);
     }
     return pp_os_process_explain(process, err);
 }

@@ -85,7 +85,7 @@ static bool visit_live(void *user, pid_t tid)
 
 pid_t pp_os_live_thread(const pp_os_process *process)
 {
-    live_search search = { process, 0 };
+    live_search search = {process, 0};
     each_thread(process->proc_fd, visit_live, &search);
     return search.found;
 }
@@ -105,8 +105,8 @@ static bool visit_thread(void *user, pid_t tid)
         char status[4096];
         int levels;
         snprintf(path, sizeof(path), "task/%d/status", (int)tid);
-        if (pp_os_read_file(v->process->proc_fd, path, status,
-                            sizeof(status)) < 0) {
+        if (pp_os_read_file(v->process->proc_fd, path, status, sizeof(status)) <
+            0) {
             return true; /* it ended meanwhile */
         }
         inner = pp_os_status_inner_id(status, tid, &levels);
@@ -119,7 +119,7 @@ pyprof_status pp_os_process_threads(pp_os_process *process,
                                                   uint64_t native_id),
                                     void *user, pyprof_error *err)
 {
-    thread_visit v = { process, visit, user };
+    thread_visit v = {process, visit, user};
     if (each_thread(process->proc_fd, visit_thread, &v) == 0) {
         return PYPROF_OK;
     }
@@ -205,8 +205,8 @@ bool pp_os_task_runtime(pp_os_task *task, uint64_t *out_ns)
 {
     char text[128];
     if (task->runtime_fd < 0 && !task->no_runtime) {
-        task->runtime_fd = open_task_file(task->process->proc_fd, task->tid,
-                                          "schedstat");
+        task->runtime_fd =
+            open_task_file(task->process->proc_fd, task->tid, "schedstat");
         task->no_runtime = task->runtime_fd < 0;
     }
     if (task->no_runtime) {
