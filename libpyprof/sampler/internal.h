@@ -145,6 +145,9 @@ pyprof_status pp_take_snapshot(pyprof_sampler *s,
                                                const pyprof_sample *sample),
                                void *user, pyprof_error *err);
 void pp_take_release(pyprof_sampler *s); /* threads that are stopped */
+/* Brings the counters up to date: in the sampling thread, and in the one that
+ * decodes. */
+void pp_take_count_reads(pyprof_sampler *s);
 void pp_take_count_tables(pyprof_sampler *s);
 
 /* ---- open.c ---------------------------------------------------------------

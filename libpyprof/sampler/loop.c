@@ -132,6 +132,7 @@ static void run_sampling(void *user)
     pp_follow_begin(s);
     sample_until_end(s);
     pp_take_release(s);
+    pp_take_count_reads(s);
     pp_follow_end(s);
     pp_set(&s->counts.sampling_cpu_ns, pp_os_thread_cpu_ns());
     if (s->decoding == NULL) {

@@ -225,6 +225,7 @@ pyprof_status pp_sampler_finish(pyprof_sampler *s, pyprof_error *err)
         return is_running(err);
     }
     pp_follow_end(s);
+    pp_take_count_reads(s);
     return pp_loop_end(s, err);
 }
 

@@ -14,8 +14,10 @@
 #include <string.h>
 
 enum {
-    MAX_VISITS = 4,    /* CPUs visited in one round */
-    ABSENT_ROUNDS = 16 /* between two looks for another program; 2^n */
+    MAX_VISITS = 4,     /* CPUs visited in one round */
+    ABSENT_ROUNDS = 16, /* between two looks for another program; 2^n */
+    MAX_NAPS = 50,
+    NAP_NS = 1000 * 1000
 };
 
 /* ---- stopping --------------------------------------------------------------
@@ -143,7 +145,7 @@ static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
     return PYPROF_OK;
 }
 
-static void count_reads(pyprof_sampler *s)
+void pp_take_count_reads(pyprof_sampler *s)
 {
     const pp_reader_counters *reads = &s->target->reader->counters;
     pp_unwind_counters unwind = pp_unwind_count(s->unwind);
@@ -179,14 +181,28 @@ pyprof_status pp_take_decode(pyprof_sampler *s, const void *record,
     return PYPROF_OK;
 }
 
+/* Room for a record. When the decoder is behind it is waited for, a little: a
+ * tick that is missed costs less truth than a sample that is lost. */
+static void *reserve(pyprof_sampler *s, size_t size)
+{
+    void *to = pp_ring_reserve(s->ring, size);
+    for (int i = 0; to == NULL && i < MAX_NAPS; i++) {
+        pp_os_event_post(s->drain);
+        if (pp_os_sleep_until(pp_os_now() + NAP_NS, s->stop)) {
+            return NULL;
+        }
+        to = pp_ring_reserve(s->ring, size);
+    }
+    return to;
+}
+
 static pyprof_status deliver(pyprof_sampler *s, uint64_t now, pyprof_error *err)
 {
     size_t size = pp_unwind_record_size(s->unwind);
     if (s->ring != NULL) {
-        void *to = pp_ring_reserve(s->ring, size);
+        void *to = reserve(s, size);
         if (to == NULL) {
             pp_bump(&s->counts.overrun, 1);
-            pp_os_event_post(s->drain);
             return PYPROF_OK;
         }
         pp_ring_commit(s->ring, pp_unwind_record(s->unwind, now, to));
@@ -268,7 +284,7 @@ pyprof_status pp_take_round(pyprof_sampler *s, uint64_t now, pyprof_error *err)
     pp_bump(&s->counts.unreadable, round.n_lost);
     status = deliver(s, now, err);
     if ((pp_get(&s->counts.rounds) & 63) == 1) {
-        count_reads(s);
+        pp_take_count_reads(s);
     }
     return status;
 }

@@ -482,7 +482,7 @@ static uint32_t same_frames(pp_slot *slot)
     pp_raw_frame *now = slot->now.frames + slot->now.n;
     const pp_raw_frame *last = slot->last.frames + slot->last.n;
     uint32_t same = 0;
-    if (slot->now.truncated || slot->last.truncated) {
+    if (slot->now.truncated != slot->last.truncated) {
         return 0;
     }
     while (same < n) {

@@ -294,9 +294,10 @@ static pyprof_status put_stack(pp_decoder *d, known_thread *thread,
         thread->stacks[keep + i] = stack;
     }
     thread->n = (size_t)keep + told->n_new;
-    thread->truncated = told->n_new > 0
-                            ? (frames[0].offset_kind & 3) == PP_RAW_TRUNCATED
-                            : false;
+    if (keep == 0) {
+        thread->truncated =
+            told->n_new > 0 && (frames[0].offset_kind & 3) == PP_RAW_TRUNCATED;
+    }
     if (told->state == PYPROF_STACK_TORN) {
         stack =
             pp_tables_stack(d->tables, stack,

@@ -73,9 +73,6 @@ static void add_slot(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 {
     const pp_layout *l = u->layout;
     pp_gather_add(g, slot->tstate + u->ts_low, u->ts_high - u->ts_low);
-    if (l->frame_kind == PP_FRAMES_CFRAME && slot->cframe != 0) {
-        add_field(g, slot->cframe, l->cframe.current_frame);
-    }
     if (slot->chunk != 0 && slot->window_end > slot->chunk) {
         pp_gather_add(g, slot->chunk, slot->window_end - slot->chunk);
     }

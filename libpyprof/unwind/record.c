@@ -86,7 +86,9 @@ static pp_record_frame *put_frames(const pp_unwind *u, const pp_slot *slot,
     for (; i > chain->n - slot->same; i--) {
         stack->keep += shown(&chain->frames[i - 1]);
     }
-    if (chain->truncated) {
+    if (chain->truncated && slot->same > 0) {
+        stack->keep++; /* the marker stands before them */
+    } else if (chain->truncated) {
         *to++ = (pp_record_frame){PP_NO_CODE, PP_RAW_TRUNCATED};
     }
     for (; i > 0; i--) {

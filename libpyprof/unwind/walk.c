@@ -17,7 +17,8 @@ enum {
     PAGE = 4096,
     CHUNK_GUESS = 16384, /* DATA_STACK_CHUNK_SIZE of 3.11 to 3.15 */
     MAX_PIECE = 1 << 20,
-    WINDOW_SLACK = 512
+    WINDOW_SLACK = 512,
+    USED_MASK = 15 /* rounds between two notes of what is in use; 2^n - 1 */
 };
 
 const uint8_t *pp_walk_find(pp_unwind *u, uint64_t address, uint64_t size,
@@ -113,6 +114,10 @@ bool pp_walk_header(pp_unwind *u, pp_slot *slot)
         if (chunk != slot->chunk) {
             slot->chunk = chunk;
             slot->window_end = 0;
+        }
+        if (slot->datastack_top > slot->window_end) {
+            /* It grew: next time it is read in one piece. */
+            slot->window_end = slot->datastack_top + WINDOW_SLACK;
             u->plan_dirty = true;
         }
     }
@@ -287,20 +292,25 @@ static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address)
 /* ---- the walk
  * ---------------------------------------------------------------- */
 
+/* 3.11 and 3.12: the current frame stands in a structure on the C stack, one
+ * for each evaluation loop, so its address comes and goes like a frame's. */
 static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
 {
-    const pp_layout *l = u->layout;
+    uint64_t at = slot->first_frame + u->layout->cframe.current_frame;
+    bool extra = false;
     slot->cframe = slot->first_frame;
     if (slot->cframe == 0) {
         slot->walk_at = 0;
         return PP_WALK_DONE;
     }
-    const uint8_t *p = pp_walk_find(u, slot->cframe + l->cframe.current_frame,
-                                    sizeof(uint64_t), &slot->used_extra);
+    const uint8_t *p = pp_walk_find(u, at, sizeof(uint64_t), &extra);
     if (p == NULL) {
-        pp_extra_want(&u->extra, slot->cframe + l->cframe.current_frame,
-                      sizeof(uint64_t));
+        pp_extra_want(&u->extra, at, sizeof(uint64_t));
         return slot->walk_missed++ > 0 ? PP_WALK_FAULT : PP_WALK_MORE;
+    }
+    if (extra || (u->round & USED_MASK) == 0) {
+        slot->used_extra |= extra;
+        note_side(u, slot, slot->cframe);
     }
     slot->walk_missed = 0;
     slot->walk_at = pp_load_u64(p);
@@ -379,18 +389,13 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
                               max + 1)) {
             return PP_WALK_FAULT;
         }
-        if (extra || (u->round & 15) == 0) {
+        if (extra || (u->round & USED_MASK) == 0) {
             slot->used_extra |= extra;
             note_frame(u, slot, slot->walk_at);
         }
         if (!take_frame(u, slot, p)) {
             return PP_WALK_BAD;
         }
-    }
-    if (slot->chunk != 0 && slot->datastack_top > slot->window_end) {
-        /* The window grew: next time it is read in one piece. */
-        slot->window_end = slot->datastack_top + WINDOW_SLACK;
-        u->plan_dirty = true;
     }
     return PP_WALK_DONE;
 }
