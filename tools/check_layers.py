@@ -36,7 +36,7 @@ FORBIDDEN = [
     ("ending the process (a forked child may)", r"libpyprof/os/",
      r"(?<![\w.>])_exit\s*\("),
     ("a signal's disposition", r"libpyprof/os/",
-     r"(?<![\w.>])(signal|sigaction|sigprocmask|pthread_sigmask)\s*\("),
+     r"(?<![\w.>])(signal|sigaction|sigvec|signalfd)\s*\("),
     ("a comparison of versions: make it a field of the layout",
      r"libpyprof/layout/", r"version\s*[<>]=?(?![<>])"),
     ("an unbounded copy", None,
