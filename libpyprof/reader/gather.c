@@ -61,7 +61,7 @@ void pp_gather_add(pp_gather *gather, uint64_t address, uint64_t size)
         gather->failed = true;
         return;
     }
-    gather->spans[gather->n++] = (pp_span){ address, size };
+    gather->spans[gather->n++] = (pp_span){address, size};
 }
 
 void pp_gather_section(pp_gather *gather)
@@ -77,8 +77,7 @@ void pp_gather_section(pp_gather *gather)
  * qsort may allocate. */
 static void sort_spans(pp_span *spans, size_t n)
 {
-    static const size_t gaps[] = { 4193, 1577, 701, 301, 132, 57, 23, 10, 4,
-                                   1 };
+    static const size_t gaps[] = {4193, 1577, 701, 301, 132, 57, 23, 10, 4, 1};
     for (size_t g = 0; g < PP_COUNT_OF(gaps); g++) {
         size_t gap = gaps[g];
         for (size_t i = gap; i < n; i++) {
@@ -163,8 +162,8 @@ pyprof_status pp_gather_run(pp_gather *gather, pp_reader *reader)
         pyprof_status status = pp_reader_readv(
             reader, gather->buffer + gather->copies[first].offset,
             gather->spans + first, gather->n - first, &got);
-        if (PP_LIKELY(status == PYPROF_OK && first == 0 &&
-                      got == gather->n && was_whole)) {
+        if (PP_LIKELY(status == PYPROF_OK && first == 0 && got == gather->n &&
+                      was_whole)) {
             gather->whole = true;
             return PYPROF_OK;
         }
@@ -189,7 +188,7 @@ pyprof_status pp_gather_run(pp_gather *gather, pp_reader *reader)
 
 pp_view pp_gather_view(const pp_gather *gather, size_t section)
 {
-    pp_view view = { .gather = gather };
+    pp_view view = {.gather = gather};
     if (section < gather->sections) {
         view.first = section == 0 ? 0 : gather->section_end[section - 1];
         view.end = gather->section_end[section];

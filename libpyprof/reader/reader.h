@@ -97,7 +97,7 @@ pyprof_status pp_reader_u64(pp_reader *reader, uint64_t address, uint64_t *out);
 /* ---- gather.c --------------------------------------------------------- */
 
 /* Sections of one gather: read one after the other within the same call. */
-#define PP_GATHER_SECTIONS 4
+#define PP_GATHER_SECTIONS 5
 
 /* One piece that is there, or is to be there. */
 typedef struct pp_copy {

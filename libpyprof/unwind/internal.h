@@ -113,6 +113,7 @@ typedef struct pp_chain {
 typedef struct pp_side {
     uint64_t address;
     uint32_t used; /* round in which it was last met */
+    bool once;     /* a shim or a cframe: see plan.c */
 } pp_side;
 
 /* A full chunk of a data stack. */
@@ -201,7 +202,7 @@ struct pp_unwind {
     pp_unwind_care care;
 
     pp_gather plan;
-    pp_view head, a, b, tail;
+    pp_view head, a, once, b, tail;
     bool plan_dirty;
     bool plan_full;   /* the plan has all threads, not just the holders */
     uint32_t misses;  /* rounds in a row in which the shortcut would fail */

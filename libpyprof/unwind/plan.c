@@ -4,12 +4,26 @@
  *   head  the GIL and the hot words of each interpreter, the list's head
  *   a     thread states, windows of data stacks, frames outside of them, heads
  *         of code objects that must be fresh
- *   b     the same of the threads that may run meanwhile, for comparison
+ *   once  of the threads that may run meanwhile: thread state and shims
+ *   b     of the same threads: windows and other frames again, for comparison
  *   tail  the GIL again
  *
- * The order carries the proof: who holds the GIL is read before anything that
- * it protects, and again after. A plan stands until something was missing in
- * it or has not been met for a while.
+ * The order carries the proof. Who holds the GIL is read before anything that
+ * it protects, and again after. Frames that are equal in `a` and `b` stood
+ * still from the one to the other, so what says which frame is current, read
+ * in between, is true of them at that moment. A shim lives longer than the
+ * frame above it and never changes, so it is read in between, too. (In 3.11
+ * and 3.12 the thread state points at a structure on the C stack that has the
+ * current frame: the pointer is read twice, so that the structure was alive
+ * when it was read in between.)
+ *
+ * "Equal, so it stood still" is as good as sure where the reader keeps the
+ * thread from running (PP_CARE_STRICT). A thread that runs on may be back at
+ * the same place in the microseconds between: then nothing is read just once,
+ * and thread state and stack must fit in both looks by themselves.
+ *
+ * A plan stands until something was missing in it or has not been met for a
+ * while.
  */
 #include "unwind/internal.h"
 
@@ -69,10 +83,23 @@ static void expire(pp_unwind *u, pp_slot *slot)
     slot->n_old_chunks = kept;
 }
 
-static void add_slot(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+static void add_header(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 {
-    const pp_layout *l = u->layout;
     pp_gather_add(g, slot->tstate + u->ts_low, u->ts_high - u->ts_low);
+}
+
+static void add_sides(pp_gather *g, const pp_unwind *u, const pp_slot *slot,
+                      bool once)
+{
+    for (size_t i = 0; i < slot->n_sides; i++) {
+        if (slot->sides[i].once == once) {
+            pp_gather_add(g, slot->sides[i].address, u->layout->fr.size);
+        }
+    }
+}
+
+static void add_stack(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
     if (slot->chunk != 0 && slot->window_end > slot->chunk) {
         pp_gather_add(g, slot->chunk, slot->window_end - slot->chunk);
     }
@@ -80,9 +107,12 @@ static void add_slot(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
         pp_gather_add(g, slot->old_chunks[i].address,
                       slot->old_chunks[i].end - slot->old_chunks[i].address);
     }
-    for (size_t i = 0; i < slot->n_sides; i++) {
-        pp_gather_add(g, slot->sides[i].address, l->fr.size);
-    }
+    add_sides(g, u, slot, false);
+}
+
+static bool header_twice(const pp_unwind *u)
+{
+    return u->layout->frame_kind == PP_FRAMES_CFRAME;
 }
 
 /* Code objects that were looked at lately are read along: without a counter
@@ -102,34 +132,65 @@ static void add_watched(pp_unwind *u)
     u->n_watch = kept;
 }
 
+typedef void (*add_part)(pp_gather *g, const pp_unwind *u, const pp_slot *slot);
+
+static void add_hot(pp_unwind *u, add_part part)
+{
+    for (size_t i = 0; i < u->n_slots; i++) {
+        if (u->slots[i].in_plan_twice) {
+            part(&u->plan, u, &u->slots[i]);
+        }
+    }
+}
+
+static void add_once(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    add_sides(g, u, slot, true);
+    if (!header_twice(u)) {
+        add_header(g, u, slot);
+    }
+}
+
+static void add_twice(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    add_stack(g, u, slot);
+    if (header_twice(u)) {
+        add_header(g, u, slot);
+    }
+}
+
+static void add_all(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    add_twice(g, u, slot);
+    add_once(g, u, slot);
+}
+
 bool pp_plan_make(pp_unwind *u, bool full)
 {
+    bool some_once = u->care == PP_CARE_STRICT;
     pp_gather_begin(&u->plan);
     add_head(u);
     pp_gather_section(&u->plan);
     add_watched(u);
     for (size_t i = 0; i < u->n_slots; i++) {
         pp_slot *slot = &u->slots[i];
-        slot->in_plan_twice = slot->tstate != 0 && slot->hot;
+        slot->in_plan_twice =
+            slot->tstate != 0 && slot->hot && u->care != PP_CARE_STOPPED;
         if (slot->tstate != 0 && (full || slot->hot)) {
             expire(u, slot);
-            add_slot(&u->plan, u, slot);
+            (slot->in_plan_twice && some_once ? add_twice : add_all)(&u->plan,
+                                                                     u, slot);
         }
     }
     pp_gather_section(&u->plan);
-    if (u->care != PP_CARE_STOPPED) {
-        for (size_t i = 0; i < u->n_slots; i++) {
-            pp_slot *slot = &u->slots[i];
-            if (slot->tstate != 0 && slot->in_plan_twice) {
-                add_slot(&u->plan, u, slot);
-            }
-        }
+    if (some_once) {
+        add_hot(u, add_once);
     }
     pp_gather_section(&u->plan);
-    if (u->opts.all_threads) {
-        for (size_t i = 0; i < u->n_interps; i++) {
-            add_gil(&u->plan, u, &u->interps[i]);
-        }
+    add_hot(u, some_once ? add_twice : add_all);
+    pp_gather_section(&u->plan);
+    for (size_t i = 0; i < u->n_interps && u->opts.all_threads; i++) {
+        add_gil(&u->plan, u, &u->interps[i]);
     }
     u->plan_dirty = false;
     u->plan_full = full;
@@ -139,8 +200,9 @@ bool pp_plan_make(pp_unwind *u, bool full)
     }
     u->head = pp_gather_view(&u->plan, 0);
     u->a = pp_gather_view(&u->plan, 1);
-    u->b = pp_gather_view(&u->plan, 2);
-    u->tail = pp_gather_view(&u->plan, 3);
+    u->once = pp_gather_view(&u->plan, 2);
+    u->b = pp_gather_view(&u->plan, 3);
+    u->tail = pp_gather_view(&u->plan, 4);
     return true;
 }
 

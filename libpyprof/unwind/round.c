@@ -195,7 +195,7 @@ static pyprof_status run_plan(pp_unwind *u, bool full)
     if (PP_UNLIKELY(!u->plan.whole)) {
         /* What the views remember may not be there this time. */
         u->head.hit_size = u->a.hit_size = 0;
-        u->b.hit_size = u->tail.hit_size = 0;
+        u->once.hit_size = u->b.hit_size = u->tail.hit_size = 0;
     }
     return status;
 }
@@ -370,10 +370,7 @@ pyprof_status pp_unwind_round(pp_unwind *u, uint64_t now_ns,
                               pp_unwind_care care, pp_round *out)
 {
     memset(out, 0, sizeof(*out));
-    if (care != u->care &&
-        (care == PP_CARE_STOPPED || u->care == PP_CARE_STOPPED)) {
-        u->plan_dirty = true; /* section B is, or is not, needed */
-    }
+    u->plan_dirty |= care != u->care; /* it says what is read twice */
     u->round++;
     u->now = now_ns;
     u->care = care;

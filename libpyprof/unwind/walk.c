@@ -28,6 +28,10 @@ const uint8_t *pp_walk_find(pp_unwind *u, uint64_t address, uint64_t size,
     if (PP_LIKELY(p != NULL)) {
         return p;
     }
+    p = pp_view_find(&u->once, address, size);
+    if (p != NULL) {
+        return p;
+    }
     if (u->extra.n_copies == 0) {
         return NULL;
     }
@@ -95,6 +99,13 @@ static void take_identity(pp_unwind *u, pp_slot *slot, const uint8_t *header)
     }
 }
 
+/* A little more than is used, but not of a page that may not be there. */
+static uint64_t window_end(uint64_t top)
+{
+    uint64_t page_end = (top + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    return top + WINDOW_SLACK < page_end ? top + WINDOW_SLACK : page_end;
+}
+
 bool pp_walk_header(pp_unwind *u, pp_slot *slot)
 {
     const pp_layout *l = u->layout;
@@ -117,7 +128,7 @@ bool pp_walk_header(pp_unwind *u, pp_slot *slot)
         }
         if (slot->datastack_top > slot->window_end) {
             /* It grew: next time it is read in one piece. */
-            slot->window_end = slot->datastack_top + WINDOW_SLACK;
+            slot->window_end = window_end(slot->datastack_top);
             u->plan_dirty = true;
         }
     }
@@ -256,11 +267,13 @@ static size_t side_position(const pp_slot *slot, uint64_t address)
     return low;
 }
 
-static void note_side(pp_unwind *u, pp_slot *slot, uint64_t address)
+static void note_side(pp_unwind *u, pp_slot *slot, uint64_t address, bool once)
 {
     size_t at = side_position(slot, address);
     if (at < slot->n_sides && slot->sides[at].address == address) {
         slot->sides[at].used = u->round;
+        u->plan_dirty |= slot->sides[at].once != once;
+        slot->sides[at].once = once;
         return;
     }
     if (!pp_grow(&u->allocator, (void **)&slot->sides, &slot->cap_sides,
@@ -269,12 +282,12 @@ static void note_side(pp_unwind *u, pp_slot *slot, uint64_t address)
     }
     memmove(&slot->sides[at + 1], &slot->sides[at],
             (slot->n_sides - at) * sizeof(pp_side));
-    slot->sides[at] = (pp_side){address, u->round};
+    slot->sides[at] = (pp_side){address, u->round, once};
     slot->n_sides++;
     u->plan_dirty = true;
 }
 
-static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address)
+static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address, bool once)
 {
     if (in_window(slot, address)) {
         return;
@@ -286,7 +299,7 @@ static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address)
             return;
         }
     }
-    note_side(u, slot, address);
+    note_side(u, slot, address, once);
 }
 
 /* ---- the walk
@@ -310,11 +323,26 @@ static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
     }
     if (extra || (u->round & USED_MASK) == 0) {
         slot->used_extra |= extra;
-        note_side(u, slot, slot->cframe);
+        note_side(u, slot, slot->cframe, true);
     }
     slot->walk_missed = 0;
     slot->walk_at = pp_load_u64(p);
     return PP_WALK_DONE;
+}
+
+static uint32_t frame_owner(const pp_layout *l, const uint8_t *p)
+{
+    if (l->fr.owner == PP_NONE) {
+        return PP_OWNER_THREAD;
+    }
+    uint8_t value = p[l->fr.owner];
+    return value < PP_COUNT_OF(l->fr.owners) ? l->fr.owners[value]
+                                             : (uint32_t)PP_OWNER_BAD;
+}
+
+static bool is_shim(const pp_layout *l, const uint8_t *p)
+{
+    return frame_owner(l, p) == PP_OWNER_SHIM;
 }
 
 static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
@@ -322,12 +350,7 @@ static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
     const pp_layout *l = u->layout;
     pp_chain *chain = &slot->now;
     pp_raw_frame *frame = &chain->frames[chain->n];
-    uint32_t owner = PP_OWNER_THREAD;
-    if (l->fr.owner != PP_NONE) {
-        uint8_t value = p[l->fr.owner];
-        owner = value < PP_COUNT_OF(l->fr.owners) ? l->fr.owners[value]
-                                                  : PP_OWNER_BAD;
-    }
+    uint32_t owner = frame_owner(l, p);
     frame->address = slot->walk_at;
     frame->code = pp_load_u64(p + l->fr.code) & l->fr.code_mask;
     frame->instr = l->instr_kind <= PP_INSTR_LASTI_UNITS
@@ -389,12 +412,13 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
                               max + 1)) {
             return PP_WALK_FAULT;
         }
-        if (extra || (u->round & USED_MASK) == 0) {
-            slot->used_extra |= extra;
-            note_frame(u, slot, slot->walk_at);
-        }
+        uint64_t address = slot->walk_at;
         if (!take_frame(u, slot, p)) {
             return PP_WALK_BAD;
+        }
+        if (extra || (u->round & USED_MASK) == 0) {
+            slot->used_extra |= extra;
+            note_frame(u, slot, address, is_shim(l, p));
         }
     }
     return PP_WALK_DONE;
@@ -403,12 +427,21 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
 /* ---- the second look
  * ------------------------------------------------------------ */
 
+/* What a second look has of a place; what it does not look at again (a shim,
+ * the thread state: see plan.c) stands as it was read in between. */
+static const uint8_t *second_find(pp_unwind *u, pp_view *view, uint64_t address,
+                                  uint64_t size)
+{
+    const uint8_t *p = pp_view_find(view, address, size);
+    return p != NULL ? p : pp_view_find(&u->once, address, size);
+}
+
 /* The frame that a second look finds current; false when it isn't there. */
 static bool second_first(pp_unwind *u, const pp_slot *slot, pp_view *view,
                          uint64_t *out)
 {
     const pp_layout *l = u->layout;
-    const uint8_t *p = pp_view_find(view, slot->tstate + l->ts.frame, 8);
+    const uint8_t *p = second_find(u, view, slot->tstate + l->ts.frame, 8);
     if (p == NULL) {
         return false;
     }
@@ -418,7 +451,7 @@ static bool second_first(pp_unwind *u, const pp_slot *slot, pp_view *view,
             return false;
         }
         if (*out != 0) {
-            p = pp_view_find(view, slot->cframe + l->cframe.current_frame, 8);
+            p = second_find(u, view, slot->cframe + l->cframe.current_frame, 8);
             if (p == NULL) {
                 return false;
             }
@@ -456,7 +489,7 @@ pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view)
         const pp_raw_frame *frame = &chain->frames[i];
         const uint8_t *p;
         if (at != frame->address ||
-            (p = pp_view_find(view, at, l->fr.size)) == NULL ||
+            (p = second_find(u, view, at, l->fr.size)) == NULL ||
             frame_code(l, frame, p) != frame->code) {
             return PP_CHANGED;
         }
@@ -473,7 +506,7 @@ pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view)
 
 static bool second_step(pp_unwind *u, pp_view *view, uint64_t *at)
 {
-    const uint8_t *p = pp_view_find(view, *at, u->layout->fr.size);
+    const uint8_t *p = second_find(u, view, *at, u->layout->fr.size);
     if (p == NULL) {
         return false;
     }
@@ -506,7 +539,7 @@ uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_view *view)
     uint32_t since = i; /* from here to the root the two agree */
     for (; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
-        const uint8_t *p = pp_view_find(view, at, l->fr.size);
+        const uint8_t *p = second_find(u, view, at, l->fr.size);
         if (at != frame->address || frame_code(l, frame, p) != frame->code ||
             frame_instr(l, p) != frame->instr) {
             since = i + 1;
