@@ -156,7 +156,7 @@ static bool go_to(pyprof_sampler *s, int32_t cpu)
         return false;
     }
     f->cpu = cpu;
-    atomic_store_explicit(&s->avoid_cpu, cpu, memory_order_relaxed);
+    atomic_store_explicit(&s->avoid_cpu, cpu, memory_order_release);
     pp_bump(&s->counts.moves, 1);
     return true;
 }
@@ -180,7 +180,7 @@ static void keep_off(pyprof_sampler *s, int32_t cpu)
         return;
     }
     f->cpu = cpu;
-    atomic_store_explicit(&s->avoid_cpu, cpu, memory_order_relaxed);
+    atomic_store_explicit(&s->avoid_cpu, cpu, memory_order_release);
     pp_bump(&s->counts.moves, 1);
 }
 
@@ -199,6 +199,11 @@ void pp_follow_prepare(pyprof_sampler *s)
     } else {
         keep_off(s, cpu);
     }
+}
+
+void pp_follow_expect(pyprof_sampler *s)
+{
+    s->follow.age = ASK_EVERY_FREE;
 }
 
 bool pp_follow_go(pyprof_sampler *s, const pp_round_thread *thread)

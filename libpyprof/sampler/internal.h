@@ -81,7 +81,8 @@ struct pyprof_sampler {
 
     uint64_t started_ns; /* of the first round */
     uint64_t ended_ns;
-    pyprof_status failed; /* by the thread that failed; read after the end */
+    atomic_flag failing;  /* the first failure is the run's */
+    pyprof_status failed; /* read after the end */
     pyprof_error error;
 
     struct {
@@ -114,7 +115,10 @@ static inline uint64_t pp_get(const pp_count *count)
 /* ---- follow.c ----------------------------------------------------------- */
 
 void pp_follow_begin(pyprof_sampler *s); /* in the sampling thread */
+/* Back to where the calling thread may run by itself. */
 void pp_follow_end(pyprof_sampler *s);
+/* The next round is not soon after the last: asks for the CPU again. */
+void pp_follow_expect(pyprof_sampler *s);
 /* Before a round: goes to where the target's thread runs, now and then. */
 void pp_follow_prepare(pyprof_sampler *s);
 /* Goes to the CPU of one thread at once. False when it is there already, or

@@ -20,8 +20,10 @@ static const uint64_t DRAIN_NS = 50 * 1000 * 1000;
 static void fail(pyprof_sampler *s, pyprof_status status,
                  const pyprof_error *error)
 {
-    s->failed = status;
-    s->error = *error;
+    if (!atomic_flag_test_and_set(&s->failing)) {
+        s->failed = status;
+        s->error = *error;
+    }
 }
 
 /* ---- beginning and end
@@ -138,7 +140,7 @@ static void run_sampling(void *user)
     if (s->decoding == NULL) {
         pyprof_error error = PYPROF_ERROR_INIT;
         pyprof_status status = pp_loop_end(s, &error);
-        if (s->failed == PYPROF_OK && status != PYPROF_OK) {
+        if (status != PYPROF_OK) {
             fail(s, status, &error);
         }
         pp_os_event_post(s->ended);
@@ -175,7 +177,7 @@ static bool empty_ring(pyprof_sampler *s, bool deliver)
 
 static void keep_off(pyprof_sampler *s, int32_t *at)
 {
-    int32_t cpu = atomic_load_explicit(&s->avoid_cpu, memory_order_relaxed);
+    int32_t cpu = atomic_load_explicit(&s->avoid_cpu, memory_order_acquire);
     pp_os_cpus cpus;
     uint64_t any = 0;
     if (cpu == *at || cpu < 0 || !s->follow.home_known ||
@@ -210,7 +212,7 @@ static void run_decoding(void *user)
     }
     pyprof_error error = PYPROF_ERROR_INIT;
     pyprof_status status = pp_loop_end(s, &error);
-    if (s->failed == PYPROF_OK && status != PYPROF_OK) {
+    if (status != PYPROF_OK) {
         fail(s, status, &error);
     }
     pp_os_event_post(s->ended);

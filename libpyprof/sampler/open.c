@@ -123,6 +123,11 @@ pyprof_status pp_sampler_open(pyprof_target *target,
                             "pyprof_target_ready",
                             (long long)pp_os_process_pid(target->process));
     }
+    if (target->self && (opts->flags & PYPROF_SAMPLE_BLOCKING) != 0) {
+        return pp_error_set(err, PYPROF_ERR_INVALID,
+                            "a process can't stop its own threads: sample "
+                            "without blocking");
+    }
     pyprof_sampler *s = pp_calloc(&target->allocator, 1, sizeof(*s));
     if (s == NULL) {
         return pp_error_memory(err, "the sampler");
@@ -205,8 +210,9 @@ pyprof_status pp_sampler_step(pyprof_sampler *s, pyprof_error *err)
     if (s->state != PP_SAMPLER_STEPPED) {
         return is_running(err);
     }
-    uint64_t now = pp_os_now();
-    pyprof_status status = pp_take_round(s, now, err);
+    pp_follow_expect(s);
+    pyprof_status status = pp_take_round(s, pp_os_now(), err);
+    pp_follow_end(s); /* the thread is the caller's */
     pp_set(&s->counts.elapsed_ns, pp_os_now() - s->started_ns);
     if (status == PYPROF_ERR_GONE) {
         pp_error_set(err, status, "process %lld has ended",
@@ -224,7 +230,6 @@ pyprof_status pp_sampler_finish(pyprof_sampler *s, pyprof_error *err)
     if (s->state != PP_SAMPLER_STEPPED) {
         return is_running(err);
     }
-    pp_follow_end(s);
     pp_take_count_reads(s);
     return pp_loop_end(s, err);
 }
@@ -237,7 +242,12 @@ pyprof_status pp_sampler_snapshot(pyprof_sampler *s,
     if (s->state == PP_SAMPLER_RUNS) {
         return is_running(err);
     }
-    return pp_take_snapshot(s, take, user, err);
+    if (s->state == PP_SAMPLER_NEW && !s->follow.home_known) {
+        pp_follow_begin(s);
+    }
+    pyprof_status status = pp_take_snapshot(s, take, user, err);
+    pp_follow_end(s); /* the thread is the caller's */
+    return status;
 }
 
 /* ---- counters
