@@ -4,6 +4,7 @@ the installed pyprof-cli. Then the prefix moves, and all still holds.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,9 @@ def check_cli(prefix):
     """Starts without any help in finding its library."""
     program = os.path.join(prefix, "bin", "pyprof-cli")
     assert "run" in run(program, "--help")
-    assert os.path.join(prefix, "lib") in run("ldd", program)
+    found = re.search(r"libpyprof\.so\.0 => (\S+)", run("ldd", program))
+    assert found and os.path.samefile(found.group(1),
+                                      find(prefix, "libpyprof.so.0"))
 
 
 def main():
