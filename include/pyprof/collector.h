@@ -15,15 +15,17 @@ typedef struct pyprof_collector pyprof_collector;
 
 /** What is known before the first sample. Valid for this callback. */
 typedef struct pyprof_session {
-    size_t sz;                   /**< sizeof(pyprof_session) */
-    uint64_t interval_ns;        /**< planned time between two rounds */
-    uint64_t start_ns;           /**< monotonic clock at the start */
-    int64_t start_unix_ns;       /**< the same moment, nanoseconds since 1970 */
-    int64_t pid;                 /**< the target, 0 if there is none */
-    int32_t mode;                /**< PYPROF_MODE_ of the sampler */
-    int32_t python_version;      /**< hex version as in sys.hexversion >> 16, such as 0x030f; 0: not known */
-    uint64_t capture;            /**< PYPROF_SAMPLE_ flags of the sampler */
-    const pyprof_tables *tables; /**< alive until the collector is freed or begins again */
+    size_t sz;              /**< sizeof(pyprof_session) */
+    uint64_t interval_ns;   /**< planned time between two rounds */
+    uint64_t start_ns;      /**< monotonic clock at the start */
+    int64_t start_unix_ns;  /**< the same moment, nanoseconds since 1970 */
+    int64_t pid;            /**< the target, 0 if there is none */
+    int32_t mode;           /**< PYPROF_MODE_ of the sampler */
+    int32_t python_version; /**< hex version as in sys.hexversion >> 16, such as
+                               0x030f; 0: not known */
+    uint64_t capture;       /**< PYPROF_SAMPLE_ flags of the sampler */
+    const pyprof_tables
+        *tables; /**< alive until the collector is freed or begins again */
 } pyprof_session;
 
 /** What is known after the last sample. Valid for this callback. */
@@ -54,7 +56,8 @@ typedef struct pyprof_collector_ops {
     /** MAY be NULL. MUST NOT keep `session`; may keep `session->tables`. */
     pyprof_status (*begin)(void *self, const pyprof_session *session,
                            pyprof_error *err);
-    /** MUST be set. MUST NOT keep `sample`. Not called when there is no stack. */
+    /** MUST be set. MUST NOT keep `sample`. Not called when there is no stack.
+     */
     pyprof_status (*sample)(void *self, const pyprof_sample *sample,
                             pyprof_error *err);
     /** MAY be NULL. Writes the result. MUST NOT finish or close the writer. */
@@ -66,27 +69,29 @@ typedef struct pyprof_collector_ops {
 
 /** What a format is like (bits of pyprof_collector_ops.caps). */
 enum {
-    PYPROF_COLLECTOR_TEXT = 1,     /**< meant to be read by a person */
-    PYPROF_COLLECTOR_TO_STDOUT = 2 /**< goes to standard output when no path is given */
+    PYPROF_COLLECTOR_TEXT = 1, /**< meant to be read by a person */
+    PYPROF_COLLECTOR_TO_STDOUT =
+        2 /**< goes to standard output when no path is given */
 };
 
 /** How a text table is sorted. */
 enum {
-    PYPROF_SORT_DEFAULT = 0,        /**< same as PYPROF_SORT_NSAMPLES */
-    PYPROF_SORT_NSAMPLES = 1,       /**< samples in the function itself */
-    PYPROF_SORT_TOTTIME = 2,        /**< time in the function itself */
-    PYPROF_SORT_CUMTIME = 3,        /**< time in it and all it calls */
-    PYPROF_SORT_SAMPLE_PCT = 4,     /**< share of samples in itself */
-    PYPROF_SORT_CUMUL_PCT = 5,      /**< share of samples in it and all it calls */
+    PYPROF_SORT_DEFAULT = 0,    /**< same as PYPROF_SORT_NSAMPLES */
+    PYPROF_SORT_NSAMPLES = 1,   /**< samples in the function itself */
+    PYPROF_SORT_TOTTIME = 2,    /**< time in the function itself */
+    PYPROF_SORT_CUMTIME = 3,    /**< time in it and all it calls */
+    PYPROF_SORT_SAMPLE_PCT = 4, /**< share of samples in itself */
+    PYPROF_SORT_CUMUL_PCT = 5,  /**< share of samples in it and all it calls */
     PYPROF_SORT_NSAMPLES_CUMUL = 6, /**< samples in it and all it calls */
     PYPROF_SORT_NAME = 7            /**< file, line and name, ascending */
 };
 
 /** What a built-in format may be told (bits of pyprof_format_opts.flags). */
 enum {
-    PYPROF_FORMAT_NO_SUMMARY = 1, /**< pstats-text: the table alone */
-    PYPROF_FORMAT_COLOR = 2,      /**< pstats-text: ANSI colours */
-    PYPROF_FORMAT_SAMPLED_MARK = 4 /**< pstats: 3.15's ("__sampled__",) key, which older pstats can't load */
+    PYPROF_FORMAT_NO_SUMMARY = 1,  /**< pstats-text: the table alone */
+    PYPROF_FORMAT_COLOR = 2,       /**< pstats-text: ANSI colours */
+    PYPROF_FORMAT_SAMPLED_MARK = 4 /**< pstats: 3.15's ("__sampled__",) key,
+                                      which older pstats can't load */
 };
 
 /** Options of a built-in format; each uses what it understands. */
@@ -94,8 +99,8 @@ typedef struct pyprof_format_opts {
     size_t sz;                         /**< sizeof(pyprof_format_opts) */
     const pyprof_allocator *allocator; /**< NULL: the C library's */
     int32_t sort;                      /**< PYPROF_SORT_ */
-    int32_t limit;                     /**< rows of a table; 0: 15; negative: all */
-    uint64_t flags;                    /**< PYPROF_FORMAT_ bits */
+    int32_t limit;  /**< rows of a table; 0: 15; negative: all */
+    uint64_t flags; /**< PYPROF_FORMAT_ bits */
 } pyprof_format_opts;
 
 /**
@@ -121,9 +126,10 @@ PYPROF_API pyprof_status pyprof_collector_new_format(
  * @retval PYPROF_ERR_INVALID a slot that must be set is NULL
  * @retval PYPROF_ERR_NO_MEMORY out of memory
  */
-PYPROF_API pyprof_status pyprof_collector_new(
-    const pyprof_collector_ops *ops, void *self,
-    pyprof_collector **out_collector, pyprof_error *err);
+PYPROF_API pyprof_status pyprof_collector_new(const pyprof_collector_ops *ops,
+                                              void *self,
+                                              pyprof_collector **out_collector,
+                                              pyprof_error *err);
 
 /**
  * @brief Writes what was collected; the run must have ended.
@@ -148,9 +154,9 @@ PYPROF_API void pyprof_collector_free(pyprof_collector *collector);
 
 /** One built-in format. All text is static. */
 typedef struct pyprof_format_info {
-    size_t sz;               /**< sizeof(pyprof_format_info), set by the caller */
-    const char *name;        /**< such as "collapsed" */
-    const char *suffix;      /**< of its files, such as ".txt" */
+    size_t sz;          /**< sizeof(pyprof_format_info), set by the caller */
+    const char *name;   /**< such as "collapsed" */
+    const char *suffix; /**< of its files, such as ".txt" */
     const char *description; /**< one line for a help text */
     uint64_t caps;           /**< PYPROF_COLLECTOR_ bits */
 } pyprof_format_info;

@@ -55,34 +55,36 @@ typedef struct pyprof_frame {
 
 /** One thread of the target, as long as it lasted. */
 typedef struct pyprof_thread {
-    size_t sz;              /**< sizeof(pyprof_thread), set by the caller */
-    uint64_t interpreter;   /**< id of its interpreter; 0 is the main one */
-    uint64_t native_id;     /**< thread id in the target's pid namespace; 0: not known */
-    uint64_t os_id;         /**< thread id here; 0: not known */
-    uint64_t python_id;     /**< threading.get_ident() */
-    int64_t pid;            /**< process that it belongs to */
-    int32_t is_main;        /**< 1: the main thread of its interpreter */
-    int32_t reserved;       /**< 0 */
-    pyprof_text name;       /**< threading's name, else the system's, else "" */
+    size_t sz;            /**< sizeof(pyprof_thread), set by the caller */
+    uint64_t interpreter; /**< id of its interpreter; 0 is the main one */
+    uint64_t
+        native_id; /**< thread id in the target's pid namespace; 0: not known */
+    uint64_t os_id;     /**< thread id here; 0: not known */
+    uint64_t python_id; /**< threading.get_ident() */
+    int64_t pid;        /**< process that it belongs to */
+    int32_t is_main;    /**< 1: the main thread of its interpreter */
+    int32_t reserved;   /**< 0 */
+    pyprof_text name;   /**< threading's name, else the system's, else "" */
 } pyprof_thread;
 
 /** How a stack was read. */
 enum {
-    PYPROF_STACK_WHOLE = 0,     /**< it is what the thread had at one moment */
-    PYPROF_STACK_TORN = 1,      /**< only its root part is sure; `<torn>` ends it */
+    PYPROF_STACK_WHOLE = 0, /**< it is what the thread had at one moment */
+    PYPROF_STACK_TORN = 1,  /**< only its root part is sure; `<torn>` ends it */
     PYPROF_STACK_UNREADABLE = 2 /**< nothing is sure; the stack is 0 */
 };
 
 /** What is known of a thread at the moment of a sample (bits). */
 enum {
-    PYPROF_THREAD_HAS_GIL = 1,        /**< holds the GIL (free-threaded: attached) */
-    PYPROF_THREAD_ON_CPU = 2,         /**< runs on a CPU */
-    PYPROF_THREAD_CPU_UNKNOWN = 4,    /**< whether it runs was not asked, or not answered */
+    PYPROF_THREAD_HAS_GIL = 1, /**< holds the GIL (free-threaded: attached) */
+    PYPROF_THREAD_ON_CPU = 2,  /**< runs on a CPU */
+    PYPROF_THREAD_CPU_UNKNOWN =
+        4, /**< whether it runs was not asked, or not answered */
     PYPROF_THREAD_GIL_REQUESTED = 8,  /**< waits for the GIL */
     PYPROF_THREAD_HAS_EXCEPTION = 16, /**< raises or handles an exception */
     PYPROF_THREAD_MAIN = 32,          /**< main thread of its interpreter */
-    PYPROF_THREAD_GIL_UNKNOWN = 64,   /**< who holds the GIL could not be read */
-    PYPROF_THREAD_IN_GC = 128         /**< its stack contains `<GC>` */
+    PYPROF_THREAD_GIL_UNKNOWN = 64, /**< who holds the GIL could not be read */
+    PYPROF_THREAD_IN_GC = 128       /**< its stack contains `<GC>` */
 };
 
 /**
@@ -105,9 +107,9 @@ typedef struct pyprof_stack_sample {
  * Valid *for this callback*, with all that it points to, except the tables.
  */
 typedef struct pyprof_sample {
-    size_t sz;                         /**< sizeof(pyprof_sample) */
-    uint64_t time_ns;                  /**< monotonic clock, nanoseconds */
-    uint64_t count;                    /**< rounds that it stands for, at least 1 */
+    size_t sz;        /**< sizeof(pyprof_sample) */
+    uint64_t time_ns; /**< monotonic clock, nanoseconds */
+    uint64_t count;   /**< rounds that it stands for, at least 1 */
     const pyprof_stack_sample *stacks; /**< one for each thread */
     uint64_t n_stacks;                 /**< how many; may be 0 */
     const pyprof_tables *tables;       /**< names behind the numbers */

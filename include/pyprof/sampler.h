@@ -33,54 +33,61 @@ enum {
 
 /** Where the sampling thread runs. */
 enum {
-    PYPROF_PLACEMENT_AUTO = 0,   /**< target up to 2 kHz, free above */
-    PYPROF_PLACEMENT_TARGET = 1, /**< on the CPU of the target's running thread */
-    PYPROF_PLACEMENT_FREE = 2    /**< on any other CPU: cheapest for the target */
+    PYPROF_PLACEMENT_AUTO = 0, /**< target up to 2 kHz, free above */
+    PYPROF_PLACEMENT_TARGET =
+        1,                    /**< on the CPU of the target's running thread */
+    PYPROF_PLACEMENT_FREE = 2 /**< on any other CPU: cheapest for the target */
 };
 
 /** What is sampled, and how (bits of pyprof_sampler_opts.flags). */
 enum {
     PYPROF_SAMPLE_ALL_THREADS = 1, /**< all threads, not just the main one */
     PYPROF_SAMPLE_BLOCKING = 2,    /**< stop all threads around each round */
-    PYPROF_SAMPLE_NO_STOPS = 4,    /**< never stop a thread, flag the stack instead */
-    PYPROF_SAMPLE_JITTER = 8,      /**< move each round by up to half an interval */
-    PYPROF_SAMPLE_INLINE = 16      /**< decode in the sampling thread: no second thread */
+    PYPROF_SAMPLE_NO_STOPS =
+        4, /**< never stop a thread, flag the stack instead */
+    PYPROF_SAMPLE_JITTER = 8, /**< move each round by up to half an interval */
+    PYPROF_SAMPLE_INLINE =
+        16 /**< decode in the sampling thread: no second thread */
 };
 
 /** Options of a sampler. */
 typedef struct pyprof_sampler_opts {
-    size_t sz;              /**< sizeof(pyprof_sampler_opts) */
-    uint64_t interval_ns;   /**< between two rounds; 0: 1 ms; at least 1,000 */
-    uint64_t duration_ns;   /**< 0: until the target ends */
-    uint64_t flags;         /**< PYPROF_SAMPLE_ bits */
-    int32_t mode;           /**< PYPROF_MODE_ */
-    int32_t placement;      /**< PYPROF_PLACEMENT_ */
-    uint32_t max_depth;     /**< frames of a stack, deeper ones are cut at the root and marked; 0: 4,096 */
-    uint32_t max_stops;     /**< threads stopped in a second, at most; 0: 1,000 */
-    uint32_t max_codes;     /**< code objects cached; 0: 65,536 */
-    uint32_t max_stacks;    /**< distinct stacks; 0: 8,388,608 */
-    uint32_t max_threads;   /**< threads at one time; 0: 65,536 */
-    uint32_t buffer_bytes;  /**< between sampling and decoding thread; 0: 1 MiB */
+    size_t sz;            /**< sizeof(pyprof_sampler_opts) */
+    uint64_t interval_ns; /**< between two rounds; 0: 1 ms; at least 1,000 */
+    uint64_t duration_ns; /**< 0: until the target ends */
+    uint64_t flags;       /**< PYPROF_SAMPLE_ bits */
+    int32_t mode;         /**< PYPROF_MODE_ */
+    int32_t placement;    /**< PYPROF_PLACEMENT_ */
+    uint32_t max_depth;  /**< frames of a stack, deeper ones are cut at the root
+                            and marked; 0: 4,096 */
+    uint32_t max_stops;  /**< threads stopped in a second, at most; 0: 1,000 */
+    uint32_t max_codes;  /**< code objects cached; 0: 65,536 */
+    uint32_t max_stacks; /**< distinct stacks; 0: 8,388,608 */
+    uint32_t max_threads; /**< threads at one time; 0: 65,536 */
+    uint32_t
+        buffer_bytes; /**< between sampling and decoding thread; 0: 1 MiB */
 } pyprof_sampler_opts;
 
 /** Counters of a sampler; all grow from its opening on. */
 typedef struct pyprof_sampler_stats {
-    size_t sz;              /**< sizeof(pyprof_sampler_stats), set by the caller */
-    uint64_t elapsed_ns;    /**< since the first round */
-    uint64_t rounds;        /**< rounds done */
-    uint64_t attempted;     /**< thread stacks attempted: the sum of the next four */
-    uint64_t whole;         /**< read whole */
-    uint64_t torn;          /**< changed while read: root part kept */
-    uint64_t gone;          /**< the thread ended meanwhile */
-    uint64_t unreadable;    /**< nothing could be read */
-    uint64_t truncated;     /**< of the whole ones, cut at max_depth */
-    uint64_t idle;          /**< of the whole ones, without a Python frame */
-    uint64_t missed;        /**< ticks that passed without a round */
-    uint64_t overrun;       /**< rounds lost because decoding was behind */
-    uint64_t retries;       /**< rounds read again (moved to the CPU, or stopped) */
-    uint64_t stops;         /**< times that a thread was stopped */
-    uint64_t stops_refused; /**< stops not made: over max_stops, or not permitted */
-    uint64_t moves;         /**< times that the sampling thread changed its CPU */
+    size_t sz;           /**< sizeof(pyprof_sampler_stats), set by the caller */
+    uint64_t elapsed_ns; /**< since the first round */
+    uint64_t rounds;     /**< rounds done */
+    uint64_t
+        attempted;  /**< thread stacks attempted: the sum of the next four */
+    uint64_t whole; /**< read whole */
+    uint64_t torn;  /**< changed while read: root part kept */
+    uint64_t gone;  /**< the thread ended meanwhile */
+    uint64_t unreadable; /**< nothing could be read */
+    uint64_t truncated;  /**< of the whole ones, cut at max_depth */
+    uint64_t idle;       /**< of the whole ones, without a Python frame */
+    uint64_t missed;     /**< ticks that passed without a round */
+    uint64_t overrun;    /**< rounds lost because decoding was behind */
+    uint64_t retries; /**< rounds read again (moved to the CPU, or stopped) */
+    uint64_t stops;   /**< times that a thread was stopped */
+    uint64_t
+        stops_refused; /**< stops not made: over max_stops, or not permitted */
+    uint64_t moves;    /**< times that the sampling thread changed its CPU */
     uint64_t read_calls;    /**< system calls that read the target's memory */
     uint64_t read_spans;    /**< pieces read by them */
     uint64_t read_bytes;    /**< bytes read by them */
@@ -89,12 +96,12 @@ typedef struct pyprof_sampler_stats {
     uint64_t codes_changed; /**< of these, found to have replaced another */
     uint64_t codes_evicted; /**< dropped because max_codes was reached */
     uint64_t stacks;        /**< distinct stacks */
-    uint64_t folded;        /**< stacks or names folded because a cap was reached */
-    uint64_t threads_seen;  /**< threads seen so far */
-    uint64_t cpu_ns;        /**< CPU time of the sampler's threads */
-    uint64_t memory_bytes;  /**< memory held by caches and tables */
-    int32_t placement;      /**< PYPROF_PLACEMENT_ in use */
-    int32_t reserved;       /**< 0 */
+    uint64_t folded; /**< stacks or names folded because a cap was reached */
+    uint64_t threads_seen; /**< threads seen so far */
+    uint64_t cpu_ns;       /**< CPU time of the sampler's threads */
+    uint64_t memory_bytes; /**< memory held by caches and tables */
+    int32_t placement;     /**< PYPROF_PLACEMENT_ in use */
+    int32_t reserved;      /**< 0 */
 } pyprof_sampler_stats;
 
 /**

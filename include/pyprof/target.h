@@ -23,26 +23,30 @@ typedef struct pyprof_target_opts {
 
 /** A command to start. */
 typedef struct pyprof_command {
-    size_t sz;               /**< sizeof(pyprof_command) */
-    const char *const *argv; /**< program (looked up in PATH) and arguments, NULL at the end */
-    const char *const *envp; /**< environment, NULL at the end; NULL: this process's */
-    const char *cwd;         /**< working directory; NULL: this process's */
-    int32_t fds[3];          /**< descriptors for its 0, 1, 2, plus one each; 0: inherited */
-    int32_t reserved;        /**< 0 */
+    size_t sz; /**< sizeof(pyprof_command) */
+    const char *const *
+        argv; /**< program (looked up in PATH) and arguments, NULL at the end */
+    const char *const
+        *envp;       /**< environment, NULL at the end; NULL: this process's */
+    const char *cwd; /**< working directory; NULL: this process's */
+    int32_t
+        fds[3]; /**< descriptors for its 0, 1, 2, plus one each; 0: inherited */
+    int32_t reserved; /**< 0 */
 } pyprof_command;
 
 /** What a process turned out to be. */
 typedef struct pyprof_target_info {
-    size_t sz;              /**< sizeof(pyprof_target_info), set by the caller */
-    int64_t pid;            /**< its id here */
-    int64_t inner_pid;      /**< its id in its own pid namespace */
-    int32_t version;        /**< like sys.hexversion, such as 0x030f02f0; 0: no Python seen yet */
+    size_t sz;         /**< sizeof(pyprof_target_info), set by the caller */
+    int64_t pid;       /**< its id here */
+    int64_t inner_pid; /**< its id in its own pid namespace */
+    int32_t version; /**< like sys.hexversion, such as 0x030f02f0; 0: no Python
+                        seen yet */
     int32_t free_threaded;  /**< 1: built without the GIL */
     int32_t self_described; /**< 1: it describes its own structures (3.13+) */
     int32_t reserved;       /**< 0 */
     uint64_t runtime;       /**< address of its runtime */
     pyprof_text found_by;   /**< how the runtime was found, one or two words */
-    pyprof_text image;      /**< file that has the runtime, as the target names it */
+    pyprof_text image; /**< file that has the runtime, as the target names it */
 } pyprof_target_info;
 
 /**
@@ -72,9 +76,9 @@ PYPROF_API pyprof_status pyprof_target_open(int64_t pid,
  * The sampler's own threads are not Python threads and are never shown.
  * Errors are those of ::pyprof_target_open.
  */
-PYPROF_API pyprof_status pyprof_target_open_self(
-    const pyprof_target_opts *opts, pyprof_target **out_target,
-    pyprof_error *err);
+PYPROF_API pyprof_status pyprof_target_open_self(const pyprof_target_opts *opts,
+                                                 pyprof_target **out_target,
+                                                 pyprof_error *err);
 
 /**
  * @brief Starts a command, just as it would start by itself.
@@ -162,11 +166,11 @@ PYPROF_API pyprof_status pyprof_target_end(pyprof_target *target,
 
 /** One step of ::pyprof_target_check. Text is valid for the call. */
 typedef struct pyprof_check_step {
-    size_t sz;             /**< sizeof(pyprof_check_step) */
-    pyprof_status status;  /**< PYPROF_OK, or why the step failed */
-    int32_t reserved;      /**< 0 */
-    pyprof_text step;      /**< such as "read its memory" */
-    pyprof_text detail;    /**< what was found, or the cause and the remedy */
+    size_t sz;            /**< sizeof(pyprof_check_step) */
+    pyprof_status status; /**< PYPROF_OK, or why the step failed */
+    int32_t reserved;     /**< 0 */
+    pyprof_text step;     /**< such as "read its memory" */
+    pyprof_text detail;   /**< what was found, or the cause and the remedy */
 } pyprof_check_step;
 
 /**
@@ -196,8 +200,8 @@ PYPROF_API void pyprof_target_close(pyprof_target *target);
 
 /** One CPython that this library can read. All text is static. */
 typedef struct pyprof_version_info {
-    size_t sz;             /**< sizeof(pyprof_version_info), set by the caller */
-    int32_t version;       /**< such as 0x030f for 3.15 */
+    size_t sz;       /**< sizeof(pyprof_version_info), set by the caller */
+    int32_t version; /**< such as 0x030f for 3.15 */
     int32_t free_threaded; /**< 1: the build without the GIL */
     const char *name;      /**< such as "3.13t" */
 } pyprof_version_info;
@@ -209,8 +213,8 @@ typedef struct pyprof_version_info {
  *
  * @retval PYPROF_ERR_INVALID there is no row with that index
  */
-PYPROF_API pyprof_status pyprof_supported_version(
-    uint32_t index, pyprof_version_info *out_info);
+PYPROF_API pyprof_status
+pyprof_supported_version(uint32_t index, pyprof_version_info *out_info);
 
 PYPROF_END_DECLS
 

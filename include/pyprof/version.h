@@ -12,8 +12,8 @@
 #define PYPROF_VERSION_PATCH 0 /**< grows when something is mended */
 
 /** Version of the headers as one comparable number. */
-#define PYPROF_VERSION_NUMBER                                                  \
-    (PYPROF_VERSION_MAJOR * 10000 + PYPROF_VERSION_MINOR * 100 +               \
+#define PYPROF_VERSION_NUMBER                                    \
+    (PYPROF_VERSION_MAJOR * 10000 + PYPROF_VERSION_MINOR * 100 + \
      PYPROF_VERSION_PATCH)
 
 PYPROF_BEGIN_DECLS

@@ -57,9 +57,10 @@ typedef struct pyprof_writer_opts {
  * @retval PYPROF_ERR_NO_MEMORY out of memory
  * @retval PYPROF_ERR_INVALID an argument is NULL or empty
  */
-PYPROF_API pyprof_status pyprof_writer_open_path(
-    const char *path, const pyprof_writer_opts *opts,
-    pyprof_writer **out_writer, pyprof_error *err);
+PYPROF_API pyprof_status pyprof_writer_open_path(const char *path,
+                                                 const pyprof_writer_opts *opts,
+                                                 pyprof_writer **out_writer,
+                                                 pyprof_error *err);
 
 /**
  * @brief Writes to a file descriptor, which stays the caller's.
@@ -81,9 +82,9 @@ PYPROF_API pyprof_status pyprof_writer_open_fd(int32_t fd,
  *
  * @retval PYPROF_ERR_NO_MEMORY out of memory
  */
-PYPROF_API pyprof_status pyprof_writer_open_memory(
-    const pyprof_writer_opts *opts, pyprof_writer **out_writer,
-    pyprof_error *err);
+PYPROF_API pyprof_status
+pyprof_writer_open_memory(const pyprof_writer_opts *opts,
+                          pyprof_writer **out_writer, pyprof_error *err);
 
 /**
  * @brief Hands the bytes to the caller's functions.
