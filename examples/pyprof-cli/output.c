@@ -24,21 +24,18 @@ static bool find_format(const char *name, pyprof_format_info *out)
     }
 }
 
-/* The format that was asked for. Without a file a person reads it, so a format
- * NAME that has a readable twin, NAME-text, is shown by that; a file without a
- * format is for other programs: pstats. */
+/* The format that was asked for. Without one it is the table for a person, and
+ * pstats for a file; pstats without a file is for a person, too. (These are the
+ * rules of Python's own profiling.sampling.) */
 static int choose_format(const settings *s, pyprof_format_info *out)
 {
+    static const char *const pstats = "pstats";
     bool to_file = s->output != NULL && strcmp(s->output, "-") != 0;
     const char *name = s->format;
-    char twin[64];
     if (name == NULL && to_file) {
-        name = "pstats";
-    } else if (name != NULL && s->output == NULL) {
-        (void)snprintf(twin, sizeof(twin), "%s-text", name);
-        if (find_format(twin, out)) {
-            return STATUS_DONE;
-        }
+        name = pstats;
+    } else if (name != NULL && s->output == NULL && strcmp(name, pstats) == 0) {
+        name = NULL;
     }
     if (!find_format(name, out)) {
         return fail("this library has no output format '%s'",

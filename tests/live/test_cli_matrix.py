@@ -26,10 +26,6 @@ def shape(interpreter):
         frames = [("<module>", "module"), ("main", "main"),
                   ("generate", "generate"), ("method", "method"),
                   ("inner", "inner"), ("leaf", "leaf")]
-    if interpreter.version < (3, 12):  # a comprehension was a function
-        name = "main.<locals>.<listcomp>" if interpreter.version >= (3, 11) \
-            else "<listcomp>"
-        frames.insert(2, (name, "main"))
     return frames
 
 
