@@ -15,17 +15,17 @@ typedef struct pyprof_collector pyprof_collector;
 
 /** What is known before the first sample. Valid for this callback. */
 typedef struct pyprof_session {
-    size_t sz;              /**< sizeof(pyprof_session) */
-    uint64_t interval_ns;   /**< planned time between two rounds */
-    uint64_t start_ns;      /**< monotonic clock at the start */
-    int64_t start_unix_ns;  /**< the same moment, nanoseconds since 1970 */
-    int64_t pid;            /**< the target, 0 if there is none */
-    int32_t mode;           /**< PYPROF_MODE_ of the sampler */
-    int32_t python_version; /**< hex version as in sys.hexversion >> 16, such as
-                               0x030f; 0: not known */
-    uint64_t capture;       /**< PYPROF_SAMPLE_ flags of the sampler */
-    const pyprof_tables
-        *tables; /**< alive until the collector is freed or begins again */
+    size_t sz;             /**< sizeof(pyprof_session) */
+    uint64_t interval_ns;  /**< planned time between two rounds */
+    uint64_t start_ns;     /**< monotonic clock at the start */
+    int64_t start_unix_ns; /**< the same moment, nanoseconds since 1970 */
+    int64_t pid;           /**< the target, 0 if there is none */
+    int32_t mode;          /**< PYPROF_MODE_ of the sampler */
+    /** hex version as in sys.hexversion >> 16, such as 0x030f; 0: not known */
+    int32_t python_version;
+    uint64_t capture; /**< PYPROF_SAMPLE_ flags of the sampler */
+    /** alive until the collector is freed or begins again */
+    const pyprof_tables *tables;
 } pyprof_session;
 
 /** What is known after the last sample. Valid for this callback. */
@@ -70,8 +70,8 @@ typedef struct pyprof_collector_ops {
 /** What a format is like (bits of pyprof_collector_ops.caps). */
 enum {
     PYPROF_COLLECTOR_TEXT = 1, /**< meant to be read by a person */
-    PYPROF_COLLECTOR_TO_STDOUT =
-        2 /**< goes to standard output when no path is given */
+    /** goes to standard output when no path is given */
+    PYPROF_COLLECTOR_TO_STDOUT = 2
 };
 
 /** How a text table is sorted. */
@@ -88,10 +88,10 @@ enum {
 
 /** What a built-in format may be told (bits of pyprof_format_opts.flags). */
 enum {
-    PYPROF_FORMAT_NO_SUMMARY = 1,  /**< pstats-text: the table alone */
-    PYPROF_FORMAT_COLOR = 2,       /**< pstats-text: ANSI colours */
-    PYPROF_FORMAT_SAMPLED_MARK = 4 /**< pstats: 3.15's ("__sampled__",) key,
-                                      which older pstats can't load */
+    PYPROF_FORMAT_NO_SUMMARY = 1, /**< pstats-text: the table alone */
+    PYPROF_FORMAT_COLOR = 2,      /**< pstats-text: ANSI colours */
+    /** pstats: 3.15's ("__sampled__",) key, which older pstats can't load */
+    PYPROF_FORMAT_SAMPLED_MARK = 4
 };
 
 /** Options of a built-in format; each uses what it understands. */

@@ -57,8 +57,8 @@ typedef struct pyprof_frame {
 typedef struct pyprof_thread {
     size_t sz;            /**< sizeof(pyprof_thread), set by the caller */
     uint64_t interpreter; /**< id of its interpreter; 0 is the main one */
-    uint64_t
-        native_id; /**< thread id in the target's pid namespace; 0: not known */
+    /** thread id in the target's pid namespace; 0: not known */
+    uint64_t native_id;
     uint64_t os_id;     /**< thread id here; 0: not known */
     uint64_t python_id; /**< threading.get_ident() */
     int64_t pid;        /**< process that it belongs to */
@@ -78,8 +78,8 @@ enum {
 enum {
     PYPROF_THREAD_HAS_GIL = 1, /**< holds the GIL (free-threaded: attached) */
     PYPROF_THREAD_ON_CPU = 2,  /**< runs on a CPU */
-    PYPROF_THREAD_CPU_UNKNOWN =
-        4, /**< whether it runs was not asked, or not answered */
+    /** whether it runs was not asked, or not answered */
+    PYPROF_THREAD_CPU_UNKNOWN = 4,
     PYPROF_THREAD_GIL_REQUESTED = 8,  /**< waits for the GIL */
     PYPROF_THREAD_HAS_EXCEPTION = 16, /**< raises or handles an exception */
     PYPROF_THREAD_MAIN = 32,          /**< main thread of its interpreter */

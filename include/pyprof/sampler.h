@@ -34,8 +34,8 @@ enum {
 /** Where the sampling thread runs. */
 enum {
     PYPROF_PLACEMENT_AUTO = 0, /**< target up to 2 kHz, free above */
-    PYPROF_PLACEMENT_TARGET =
-        1,                    /**< on the CPU of the target's running thread */
+    /** on the CPU of the target's running thread */
+    PYPROF_PLACEMENT_TARGET = 1,
     PYPROF_PLACEMENT_FREE = 2 /**< on any other CPU: cheapest for the target */
 };
 
@@ -43,11 +43,11 @@ enum {
 enum {
     PYPROF_SAMPLE_ALL_THREADS = 1, /**< all threads, not just the main one */
     PYPROF_SAMPLE_BLOCKING = 2,    /**< stop all threads around each round */
-    PYPROF_SAMPLE_NO_STOPS =
-        4, /**< never stop a thread, flag the stack instead */
+    /** never stop a thread, flag the stack instead */
+    PYPROF_SAMPLE_NO_STOPS = 4,
     PYPROF_SAMPLE_JITTER = 8, /**< move each round by up to half an interval */
-    PYPROF_SAMPLE_INLINE =
-        16 /**< decode in the sampling thread: no second thread */
+    /** decode in the sampling thread: no second thread */
+    PYPROF_SAMPLE_INLINE = 16
 };
 
 /** Options of a sampler. */
@@ -58,14 +58,16 @@ typedef struct pyprof_sampler_opts {
     uint64_t flags;       /**< PYPROF_SAMPLE_ bits */
     int32_t mode;         /**< PYPROF_MODE_ */
     int32_t placement;    /**< PYPROF_PLACEMENT_ */
-    uint32_t max_depth;  /**< frames of a stack, deeper ones are cut at the root
-                            and marked; 0: 4,096 */
-    uint32_t max_stops;  /**< threads stopped in a second, at most; 0: 1,000 */
-    uint32_t max_codes;  /**< code objects cached; 0: 65,536 */
-    uint32_t max_stacks; /**< distinct stacks; 0: 8,388,608 */
+    /**
+     * frames of a stack, deeper ones are cut at the root and marked; 0: 4,096
+     */
+    uint32_t max_depth;
+    uint32_t max_stops;   /**< threads stopped in a second, at most; 0: 1,000 */
+    uint32_t max_codes;   /**< code objects cached; 0: 65,536 */
+    uint32_t max_stacks;  /**< distinct stacks; 0: 8,388,608 */
     uint32_t max_threads; /**< threads at one time; 0: 65,536 */
-    uint32_t
-        buffer_bytes; /**< between sampling and decoding thread; 0: 1 MiB */
+    /** between sampling and decoding thread; 0: 1 MiB */
+    uint32_t buffer_bytes;
 } pyprof_sampler_opts;
 
 /** Counters of a sampler; all grow from its opening on. */
@@ -73,11 +75,11 @@ typedef struct pyprof_sampler_stats {
     size_t sz;           /**< sizeof(pyprof_sampler_stats), set by the caller */
     uint64_t elapsed_ns; /**< since the first round */
     uint64_t rounds;     /**< rounds done */
-    uint64_t
-        attempted;  /**< thread stacks attempted: the sum of the next four */
-    uint64_t whole; /**< read whole */
-    uint64_t torn;  /**< changed while read: root part kept */
-    uint64_t gone;  /**< the thread ended meanwhile */
+    /** thread stacks attempted: the sum of the next four */
+    uint64_t attempted;
+    uint64_t whole;      /**< read whole */
+    uint64_t torn;       /**< changed while read: root part kept */
+    uint64_t gone;       /**< the thread ended meanwhile */
     uint64_t unreadable; /**< nothing could be read */
     uint64_t truncated;  /**< of the whole ones, cut at max_depth */
     uint64_t idle;       /**< of the whole ones, without a Python frame */
@@ -85,14 +87,14 @@ typedef struct pyprof_sampler_stats {
     uint64_t overrun;    /**< rounds lost because decoding was behind */
     uint64_t retries; /**< rounds read again (moved to the CPU, or stopped) */
     uint64_t stops;   /**< times that a thread was stopped */
-    uint64_t
-        stops_refused; /**< stops not made: over max_stops, or not permitted */
-    uint64_t moves;    /**< times that the sampling thread changed its CPU */
-    uint64_t read_calls;    /**< system calls that read the target's memory */
-    uint64_t read_spans;    /**< pieces read by them */
-    uint64_t read_bytes;    /**< bytes read by them */
-    uint64_t codes;         /**< code objects in the cache */
-    uint64_t codes_read;    /**< code objects read from the target */
+    /** stops not made: over max_stops, or not permitted */
+    uint64_t stops_refused;
+    uint64_t moves;      /**< times that the sampling thread changed its CPU */
+    uint64_t read_calls; /**< system calls that read the target's memory */
+    uint64_t read_spans; /**< pieces read by them */
+    uint64_t read_bytes; /**< bytes read by them */
+    uint64_t codes;      /**< code objects in the cache */
+    uint64_t codes_read; /**< code objects read from the target */
     uint64_t codes_changed; /**< of these, found to have replaced another */
     uint64_t codes_evicted; /**< dropped because max_codes was reached */
     uint64_t stacks;        /**< distinct stacks */

@@ -24,13 +24,13 @@ typedef struct pyprof_target_opts {
 /** A command to start. */
 typedef struct pyprof_command {
     size_t sz; /**< sizeof(pyprof_command) */
-    const char *const *
-        argv; /**< program (looked up in PATH) and arguments, NULL at the end */
-    const char *const
-        *envp;       /**< environment, NULL at the end; NULL: this process's */
+    /** program (looked up in PATH) and arguments, NULL at the end */
+    const char *const *argv;
+    /** environment, NULL at the end; NULL: this process's */
+    const char *const *envp;
     const char *cwd; /**< working directory; NULL: this process's */
-    int32_t
-        fds[3]; /**< descriptors for its 0, 1, 2, plus one each; 0: inherited */
+    /** descriptors for its 0, 1, 2, plus one each; 0: inherited */
+    int32_t fds[3];
     int32_t reserved; /**< 0 */
 } pyprof_command;
 
@@ -39,8 +39,8 @@ typedef struct pyprof_target_info {
     size_t sz;         /**< sizeof(pyprof_target_info), set by the caller */
     int64_t pid;       /**< its id here */
     int64_t inner_pid; /**< its id in its own pid namespace */
-    int32_t version; /**< like sys.hexversion, such as 0x030f02f0; 0: no Python
-                        seen yet */
+    /** like sys.hexversion, such as 0x030f02f0; 0: no Python seen yet */
+    int32_t version;
     int32_t free_threaded;  /**< 1: built without the GIL */
     int32_t self_described; /**< 1: it describes its own structures (3.13+) */
     int32_t reserved;       /**< 0 */
