@@ -65,6 +65,22 @@ static bool all_equal(const unsigned long theirs[3], unsigned long ours)
     return theirs[0] == ours && theirs[1] == ours && theirs[2] == ours;
 }
 
+/* Whether the two are in different user namespaces. Where the other's can't be
+ * told, it is if this one is not in the first of all: its ids are mapped. */
+static bool other_namespace(const identity *us, const identity *them)
+{
+    char map[128];
+    unsigned long range[3] = {0, 0, 0};
+    if (us->user_namespace[0] != '\0' && them->user_namespace[0] != '\0') {
+        return strcmp(us->user_namespace, them->user_namespace) != 0;
+    }
+    if (pp_os_read_file(-1, "/proc/self/uid_map", map, sizeof(map)) < 0) {
+        return false;
+    }
+    three_numbers(map, range);
+    return range[0] != 0 || range[1] != 0 || range[2] != UINT32_MAX;
+}
+
 /* Value of Yama's switch; -1 when this kernel has none. */
 static int yama_scope(void)
 {
@@ -189,12 +205,9 @@ pyprof_status pp_os_process_explain(pp_os_process *process, pyprof_error *err)
                             (int)process->pid);
     }
     bool capable = ((us.effective >> CAPABILITY_PTRACE) & 1) != 0;
-    bool same_namespace = us.user_namespace[0] == '\0' ||
-                          them.user_namespace[0] == '\0' ||
-                          strcmp(us.user_namespace, them.user_namespace) == 0;
     if (!capable) {
         PP_TRY(explain_owner(process, &us, &them, err));
-    } else if (!same_namespace) {
+    } else if (other_namespace(&us, &them)) {
         return pp_error_set(err, PYPROF_ERR_NO_PERMISSION,
                             "Permission denied reading pid %d: it is in "
                             "another user namespace, where CAP_SYS_PTRACE of "

@@ -61,6 +61,42 @@ static seen look(pid_t tid)
                : SEEN_END;
 }
 
+/* State letter of a thread, and the thread that traces it (0: none). False
+ * when it is gone. */
+static bool read_state(const pp_os_process *process, pid_t tid, char *state,
+                       pid_t *tracer)
+{
+    char path[40];
+    char status[4096];
+    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
+    if (pp_os_read_file(process->proc_fd, path, status, sizeof(status)) < 0) {
+        return false;
+    }
+    const char *field = pp_os_status_field(status, "State");
+    *state = field != NULL ? *field : '?';
+    field = pp_os_status_field(status, "TracerPid");
+    *tracer = field != NULL ? (pid_t)strtol(field, NULL, 10) : 0;
+    return true;
+}
+
+/* What became of a thread that shows no event: a slower look. */
+static seen look_closely(const pp_os_process *process, pid_t tid, char *state)
+{
+    siginfo_t info;
+    pid_t tracer;
+    if (!read_state(process, tid, state, &tracer) || *state == 'Z' ||
+        *state == 'X') {
+        return SEEN_END;
+    }
+    if (tracer != (pid_t)pp_os_thread_self()) {
+        return SEEN_FOREIGN;
+    }
+    /* Its stop may have been taken by a wait for just any child. */
+    return trace(PTRACE_GETSIGINFO, tid, 0, (uintptr_t)&info) == 0
+               ? SEEN_STOP
+               : SEEN_NOTHING;
+}
+
 /* Whether the process is a child of this one, whoever started it. */
 static bool is_own_child(const pp_os_process *process)
 {
@@ -132,6 +168,44 @@ static void forget_late(pp_os_process *process, pp_os_late_stop *late)
     process->n_late--;
 }
 
+/* A thread is no longer traced under its number. One that executed a program
+ * took over the number of the first thread, and is held under that; whether
+ * it was told to stop before or after can't be known. */
+static void follow_exec(pp_os_process *process, pid_t tid)
+{
+    char state;
+    pid_t tracer;
+    pid_t first = process->pid;
+    if (tid != first && find_late(process, first) == NULL &&
+        read_state(process, first, &state, &tracer) &&
+        tracer == (pid_t)pp_os_thread_self() && note_late(process, first)) {
+        trace(PTRACE_INTERRUPT, first, 0, 0);
+    }
+}
+
+/* Does what can be done about one; false when it is still to come. */
+static bool settle(pp_os_process *process, pid_t tid)
+{
+    char state;
+    seen what = look(tid);
+    if (what == SEEN_NOTHING) {
+        what = look_closely(process, tid, &state);
+    }
+    switch (what) {
+    case SEEN_STOP:
+        let_go(tid);
+        return true;
+    case SEEN_END:
+        return take_end(process, tid);
+    case SEEN_FOREIGN:
+        follow_exec(process, tid);
+        return true;
+    case SEEN_NOTHING:
+        break;
+    }
+    return false;
+}
+
 bool pp_os_threads_settle(pp_os_process *process)
 {
     if (PP_LIKELY(process->n_late == 0)) {
@@ -139,16 +213,8 @@ bool pp_os_threads_settle(pp_os_process *process)
     }
     for (size_t i = 0; i < PP_OS_LATE_STOPS; i++) {
         pp_os_late_stop *late = &process->late[i];
-        if (late->asked_by != pp_os_thread_self()) {
-            continue;
-        }
-        seen what = look(late->tid);
-        if (what == SEEN_STOP) {
-            let_go(late->tid);
-        } else if (what == SEEN_END && !take_end(process, late->tid)) {
-            continue;
-        }
-        if (what != SEEN_NOTHING) {
+        if (late->asked_by == pp_os_thread_self() &&
+            settle(process, late->tid)) {
             forget_late(process, late);
         }
     }
@@ -191,25 +257,28 @@ static pyprof_status traced(const pp_os_process *process, pid_t tracer,
                         (int)process->pid, pid, name);
 }
 
-/* Why PTRACE_SEIZE was refused. */
-static pyprof_status refused(pp_os_process *process, pid_t tid, int error,
-                             pyprof_error *err)
+/* Seizes a thread and tells it to stop, or says why that is refused. */
+static pyprof_status seize(pp_os_process *process, pid_t tid, pyprof_error *err)
 {
-    char path[40];
-    char status[4096];
-    snprintf(path, sizeof(path), "task/%d/status", (int)tid);
-    if (error == ESRCH ||
-        pp_os_read_file(process->proc_fd, path, status, sizeof(status)) < 0) {
-        return gone(err, tid);
-    }
-    const char *state = pp_os_status_field(status, "State");
-    if (state != NULL && (*state == 'Z' || *state == 'X')) {
-        return gone(err, tid);
-    }
-    const char *tracer = pp_os_status_field(status, "TracerPid");
-    long id = tracer != NULL ? strtol(tracer, NULL, 10) : 0;
-    if (id != 0) {
-        return traced(process, (pid_t)id, err);
+    char state;
+    pid_t tracer;
+    int error = 0;
+    /* A thread that is just ending is refused like one that is forbidden, and
+     * may be another one under the same number (exec) a moment later. */
+    for (int tries = 0; tries < 3; tries++) {
+        if (trace(PTRACE_SEIZE, tid, 0, 0) == 0) {
+            /* One that has ended meanwhile is seen by whoever waits for it. */
+            trace(PTRACE_INTERRUPT, tid, 0, 0);
+            return PYPROF_OK;
+        }
+        error = errno;
+        if (error == ESRCH || !read_state(process, tid, &state, &tracer) ||
+            state == 'Z' || state == 'X') {
+            return gone(err, tid);
+        }
+        if (tracer != 0) {
+            return traced(process, tracer, err);
+        }
     }
     if (error != EPERM && error != EACCES) {
         return pp_error_errno(err, PYPROF_ERR_OS, error, "can't stop thread %d",
@@ -236,14 +305,10 @@ static seen await_stop(const pp_os_process *process, pid_t tid)
         uint64_t now = pp_os_now();
         begin = begin != 0 ? begin : now;
         if (now - begin >= FIRST_LOOK) {
-            siginfo_t info;
-            char state = pp_os_thread_state(process, tid);
-            if (state == '\0' || state == 'Z' || state == 'X') {
-                return SEEN_END;
-            }
-            /* Its stop may have been taken by a wait for just any child. */
-            if (trace(PTRACE_GETSIGINFO, tid, 0, (uintptr_t)&info) == 0) {
-                return SEEN_STOP;
+            char state = '?';
+            what = look_closely(process, tid, &state);
+            if (what != SEEN_NOTHING) {
+                return what;
             }
             if (now - begin >= (state == 'D' ? PATIENCE_BLOCKED : PATIENCE)) {
                 return SEEN_NOTHING;
@@ -265,12 +330,7 @@ pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
     pp_os_threads_settle(process);
     pp_os_late_stop *late = find_late(process, tid);
     if (late == NULL) {
-        if (trace(PTRACE_SEIZE, tid, 0, 0) != 0) {
-            return refused(process, tid, errno, err);
-        }
-        if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0 && errno != ESRCH) {
-            return refused(process, tid, errno, err);
-        }
+        PP_TRY(seize(process, tid, err));
     }
     for (;;) {
         seen what = await_stop(process, tid);
@@ -289,7 +349,9 @@ pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
         if (what == SEEN_STOP) {
             return PYPROF_OK;
         }
-        if (!take_end(process, tid)) {
+        if (what == SEEN_FOREIGN) {
+            follow_exec(process, tid);
+        } else if (!take_end(process, tid)) {
             note_late(process, tid);
         }
         return gone(err, tid);
@@ -305,9 +367,7 @@ void pp_os_thread_release(pp_os_process *process, uint64_t os_id)
     /* Killed while it was held: its end is this thread's to take, and comes
      * at once. */
     for (int i = 0; i < EAGER_LOOKS; i++) {
-        seen what = look(tid);
-        if (what == SEEN_FOREIGN ||
-            (what == SEEN_END && take_end(process, tid))) {
+        if (look(tid) != SEEN_NOTHING && settle(process, tid)) {
             return;
         }
         sched_yield();
