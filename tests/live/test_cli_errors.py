@@ -25,9 +25,7 @@ def one_line(result, *words):
 
 def test_no_process():
     with open("/proc/sys/kernel/pid_max") as file:
-        nobody = int(file.read()) - 1
-    if os.path.exists("/proc/%d" % nobody):
-        harness.skip("there is a process %d" % nobody)
+        nobody = int(file.read())  # one more than there can be
     for command in COMMANDS:
         one_line(harness.cli(command, nobody), str(nobody), "no process")
 
@@ -60,7 +58,7 @@ def test_unknown_version():
     """Pythons too old to be read, 2 among them: the version is named."""
     found = old_pythons()
     if not found:
-        harness.skip("no Python 2.7, 3.6 or 3.7 here")
+        print("    not tried: no Python 2.7, 3.6 or 3.7 here")
     code = "import time, sys; print('ready'); sys.stdout.flush(); " \
            "time.sleep(1000)"
     for python in found:
