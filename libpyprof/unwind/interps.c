@@ -80,6 +80,31 @@ static uint64_t find_gil(pp_unwind *u, uint64_t interp)
                : pp_interp_word(u, interp, l->is.ceval_gil);
 }
 
+/* The counter that proves cached code objects, as one word that no other
+ * interpreter has: some share their memory, none their counters. */
+static bool read_proof(pp_unwind *u, pp_interp *interp)
+{
+    const pp_layout *l = u->layout;
+    uint64_t count = 0;
+    if (l->code_proof == PP_CODE_PROOF_GENERATION) {
+        if (!pp_interp_u64(u, interp->address + l->is.code_generation,
+                           &count)) {
+            return false;
+        }
+    } else if (l->code_proof == PP_CODE_PROOF_CREATED) {
+        if (!pp_interp_u64(u, interp->address + l->is.func_version, &count)) {
+            return false;
+        }
+        count &= UINT32_MAX;
+        if (count == 0) {
+            interp->proof = 0; /* it has run over: proves nothing any more */
+            return true;
+        }
+    }
+    interp->proof = (pp_hash_u64(interp->address) + count) | UINT64_C(1) << 63;
+    return true;
+}
+
 /* The words of an interpreter that are looked at in each round. False when
  * something is missing (it was wanted). */
 bool pp_interp_read(pp_unwind *u, pp_interp *interp)
@@ -93,16 +118,7 @@ bool pp_interp_read(pp_unwind *u, pp_interp *interp)
                                &interp->threads_head);
         there &= pp_interp_u64(u, address + l->is.next, &interp->next);
     }
-    if (l->code_proof == PP_CODE_PROOF_GENERATION) {
-        there &=
-            pp_interp_u64(u, address + l->is.code_generation, &interp->proof);
-    } else if (l->code_proof == PP_CODE_PROOF_CREATED) {
-        there &= pp_interp_u64(u, address + l->is.func_version, &interp->proof);
-        interp->proof &= UINT32_MAX; /* 0: it has run over, proves nothing */
-    }
-    if (l->code_proof == PP_CODE_PROOF_GENERATION) {
-        interp->proof++; /* 0 is a value of it, but means "none" here */
-    }
+    there &= read_proof(u, interp);
     interp->gil_known = false;
     if (there && pp_interp_has_gil(l)) {
         pp_gil_state gil;
@@ -131,7 +147,10 @@ uint32_t pp_interp_for(pp_unwind *u, uint64_t address)
                  sizeof(pp_interp), u->n_interps + 1, PP_MAX_INTERPS)) {
         return UINT32_MAX;
     }
-    u->interps[u->n_interps++] = (pp_interp){.address = address};
+    u->interps[u->n_interps++] = (pp_interp){
+        .address = address,
+        .id = pp_interp_word(u, address, u->layout->is.id),
+    };
     u->plan_dirty = true;
     return (uint32_t)free_index;
 }
