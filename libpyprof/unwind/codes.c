@@ -446,7 +446,7 @@ static uint32_t instruction(const pp_unwind *u, const pp_code *code,
 
 /* One frame. 1: resolved, 0: something is wanted, -2: out of memory. */
 static int resolve_frame(pp_unwind *u, pp_raw_frame *frame, uint64_t proof,
-                         bool settled, bool watched)
+                         bool settled, bool moving)
 {
     uint32_t entry = frame->entry;
     if (entry == PP_NO_CODE) {
@@ -456,9 +456,10 @@ static int resolve_frame(pp_unwind *u, pp_raw_frame *frame, uint64_t proof,
         }
     }
     if (!proven(u, &u->codes[entry], proof, settled)) {
+        bool met = u->codes[entry].fingerprint != 0;
         int got = look(u, entry, proof);
-        if (watched) {
-            watch(u, entry);
+        if (moving && met) {
+            watch(u, entry); /* it may well be met again */
         }
         if (got == 0 || got == -2) {
             return got;
