@@ -27,7 +27,7 @@
  */
 #include "unwind/internal.h"
 
-enum { SIDE_AGE = 96, CHUNK_AGE = 96, WATCH_AGE = 64, MAX_WATCH = 128 };
+enum { SIDE_AGE = 96, CHUNK_AGE = 96, WATCH_AGE = 24, MAX_WATCH = 48 };
 
 static void add_field(pp_gather *g, uint64_t base, uint32_t offset)
 {
