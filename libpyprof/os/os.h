@@ -195,6 +195,11 @@ pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
                                 pyprof_error *err);
 /* Lets it run on, handing on any signal that arrived meanwhile. */
 void pp_os_thread_release(pp_os_process *process, uint64_t os_id);
+/* Whether pp_os_thread_stop would be refused, without stopping anything. The
+ * errors are those of pp_os_thread_stop; PYPROF_OK for this very process, whose
+ * threads need no stop. */
+pyprof_status pp_os_thread_may_stop(pp_os_process *process, uint64_t os_id,
+                                    pyprof_error *err);
 /* Lets threads run on that stopped after pp_os_thread_stop had given up. True
  * when none is left; then it costs nothing. By the thread that stopped them;
  * when that thread ends, they are let go by themselves. */

@@ -152,13 +152,24 @@ static pyprof_status read_threads(checking *c)
     return tell(c, "read its threads", status);
 }
 
+static pyprof_status stop_thread(checking *c, int64_t pid)
+{
+    pyprof_status status =
+        pp_os_thread_may_stop(c->process, (uint64_t)pid, &c->err);
+    (void)snprintf(c->detail, sizeof(c->detail), "%s",
+                   pid == pp_os_self_pid() ? "not needed in this process"
+                                           : "allowed (not tried)");
+    return tell(c, "stop a thread", status);
+}
+
 static pyprof_status all_steps(checking *c, int64_t pid)
 {
     PP_TRY(find_process(c, pid));
     PP_TRY(read_memory(c));
     PP_TRY(find_python(c));
     PP_TRY(believe(c));
-    return read_threads(c);
+    PP_TRY(read_threads(c));
+    return stop_thread(c, pid);
 }
 
 pyprof_status pp_target_check(int64_t pid, const pp_target_checker *checker,

@@ -165,6 +165,23 @@ def test_seccomp():
                                         done.stderr, done.args), "seccomp")
 
 
+def test_debugger():
+    """Held by another tracer, it can be sampled but not stopped."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = "import time; print('ready', flush=True); time.sleep(1000)"
+    with harness.running([sys.executable, "-c", code]) as target:
+        assert harness.cli("check", target.pid).status == 0
+        with open("/proc/%d/status" % target.pid) as file:
+            status = file.read()
+        assert "TracerPid:\t0" in status and "State:\tS" in status, status
+        if libc.ptrace(0x4206, target.pid, None, None) != 0:  # PTRACE_SEIZE
+            harness.skip("this test may not trace")
+        one_line(harness.cli("check", target.pid), "debugger",
+                 str(os.getpid()))
+        result = harness.cli("attach", "-d", "0.3", target.pid)
+        assert result.status == 0, result
+
+
 def test_check_tells_the_step():
     with harness.running(["sleep", "1000"], ready=None) as target:
         result = harness.cli("check", target.pid)
@@ -177,4 +194,5 @@ def test_check_tells_the_step():
 if __name__ == "__main__":
     harness.main(test_no_process, test_zombie, test_not_python,
                  test_unknown_version, test_exits_meanwhile, test_other_user,
-                 test_seccomp, test_check_tells_the_step, each=False)
+                 test_seccomp, test_debugger,
+                 test_check_tells_the_step, each=False)

@@ -257,7 +257,7 @@ static pyprof_status traced(const pp_os_process *process, pid_t tracer,
                         (int)process->pid, pid, name);
 }
 
-/* Seizes a thread and tells it to stop, or says why that is refused. */
+/* Seizes a thread, or says why that is refused. */
 static pyprof_status seize(pp_os_process *process, pid_t tid, pyprof_error *err)
 {
     char state;
@@ -267,8 +267,6 @@ static pyprof_status seize(pp_os_process *process, pid_t tid, pyprof_error *err)
      * may be another one under the same number (exec) a moment later. */
     for (int tries = 0; tries < 3; tries++) {
         if (trace(PTRACE_SEIZE, tid, 0, 0) == 0) {
-            /* One that has ended meanwhile is seen by whoever waits for it. */
-            trace(PTRACE_INTERRUPT, tid, 0, 0);
             return PYPROF_OK;
         }
         error = errno;
@@ -331,6 +329,8 @@ pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
     pp_os_late_stop *late = find_late(process, tid);
     if (late == NULL) {
         PP_TRY(seize(process, tid, err));
+        /* One that has ended meanwhile is seen by whoever waits for it. */
+        trace(PTRACE_INTERRUPT, tid, 0, 0);
     }
     for (;;) {
         seen what = await_stop(process, tid);
@@ -375,4 +375,38 @@ void pp_os_thread_release(pp_os_process *process, uint64_t os_id)
     if (find_late(process, tid) == NULL) {
         note_late(process, tid);
     }
+}
+
+/* ---- asking only -------------------------------------------------------- */
+
+typedef struct attempt {
+    pp_os_process *process;
+    pid_t tid;
+    pyprof_status status;
+    pyprof_error err;
+} attempt;
+
+static void try_to_seize(void *user)
+{
+    attempt *a = user;
+    a->status = seize(a->process, a->tid, &a->err);
+}
+
+pyprof_status pp_os_thread_may_stop(pp_os_process *process, uint64_t os_id,
+                                    pyprof_error *err)
+{
+    attempt a = {process, (pid_t)os_id, PYPROF_OK, PYPROF_ERROR_INIT};
+    pp_os_thread *thread;
+    if (process->is_self) {
+        return PYPROF_OK;
+    }
+    /* What a thread has seized goes free when it ends: the only way back that
+     * does not need a stop. */
+    PP_TRY(pp_os_thread_start(process->allocator, "pyprof-ask", try_to_seize,
+                              &a, &thread, err));
+    pp_os_thread_join(thread);
+    if (a.status != PYPROF_OK && err != NULL) {
+        (void)pp_opts_write(err, &a.err, sizeof(a.err));
+    }
+    return a.status;
 }
