@@ -134,4 +134,31 @@ pyprof_status pp_decoder_take(pp_decoder *decoder, const void *record,
 void pp_decoder_drop(pp_decoder *decoder, const void *record);
 uint64_t pp_decoder_bytes(const pp_decoder *decoder);
 
+/* ---- names of threads ----------------------------------------------------
+ */
+
+typedef struct pp_names pp_names;
+
+/* What `threading` calls the threads of a target. `reader` and `layout` must
+ * outlive it; `runtime` is the address of _PyRuntime. Takes no lock: a reader
+ * that another thread reads with is not for it. NULL: out of memory. */
+pp_names *pp_names_new(const pp_allocator *allocator, pp_reader *reader,
+                       const pp_layout *layout, uint64_t runtime);
+void pp_names_free(pp_names *names);
+
+/* Reads them anew, of all interpreters, and forgets what was known before: some
+ * 20 system calls, however many threads there are. What changes while it is
+ * read may be missing; that is not an error, nor is a target that has not
+ * imported threading. PYPROF_ERR_GONE, PYPROF_ERR_NO_PERMISSION from the reader
+ * and PYPROF_ERR_NO_MEMORY leave fewer names, or none. */
+pyprof_status pp_names_read(pp_names *names);
+
+/* The name of a thread: UTF-8 (surrogates as three bytes), NUL-terminated, at
+ * most 4,096 characters; valid until the next pp_names_read. {"", 0} when it is
+ * not known. Threads are told apart by threading.get_ident(), which the system
+ * gives to another one as soon as a thread has ended; `native_id`, unless 0,
+ * tells these apart, too. Where interpreters differ the main one is right. */
+pyprof_text pp_names_find(const pp_names *names, uint64_t python_id,
+                          uint64_t native_id);
+
 #endif /* PP_UNWIND_H */
