@@ -44,10 +44,12 @@ typedef struct pyprof_summary {
 /**
  * @brief The functions of a collector.
  *
- * Called by one thread at a time: `begin`, any number of `sample`, then
+ * Called by one thread at a time. A run is `begin`, any number of `sample`, then
  * `finish` at most once (it may write several files by asking for several
- * writers elsewhere), and `free` exactly once. A slot that fails ends the run
- * with ::PYPROF_ERR_CALLBACK, or with a status that it returns itself.
+ * writers elsewhere); another run may follow, whose `begin` starts anew. `free`
+ * comes exactly once, last. A slot answers 0, or a status: with that the run
+ * ends and the caller gets it, with the slot's `err` where the slot filled it.
+ * Any other value becomes ::PYPROF_ERR_CALLBACK.
  */
 typedef struct pyprof_collector_ops {
     size_t sz;        /**< sizeof(pyprof_collector_ops) */
@@ -88,8 +90,8 @@ enum {
 
 /** What a built-in format may be told (bits of pyprof_format_opts.flags). */
 enum {
-    PYPROF_FORMAT_NO_SUMMARY = 1, /**< pstats-text: the table alone */
-    PYPROF_FORMAT_COLOR = 2,      /**< pstats-text: ANSI colours */
+    PYPROF_FORMAT_NO_SUMMARY = 1, /**< table: without the summary below it */
+    PYPROF_FORMAT_COLOR = 2,      /**< table: ANSI colours */
     /** pstats: 3.15's ("__sampled__",) key, which older pstats can't load */
     PYPROF_FORMAT_SAMPLED_MARK = 4
 };
@@ -106,6 +108,10 @@ typedef struct pyprof_format_opts {
 /**
  * @brief A collector with a built-in format.
  *
+ * `table` is for a person: one row a function, of whichever samples were taken.
+ * `pstats` is for Python's pstats and the tools around it, from 2.7 on: one row
+ * a line. `collapsed` is for flame graph tools: one line a stack and thread.
+ *
  * @param format        a name of ::pyprof_format, such as "collapsed"
  * @param opts          NULL for the defaults
  * @param out_collector close it with ::pyprof_collector_free
@@ -113,6 +119,7 @@ typedef struct pyprof_format_opts {
  * @retval PYPROF_ERR_NO_FORMAT no format of that name
  * @retval PYPROF_ERR_NO_MEMORY out of memory
  * @retval PYPROF_ERR_INVALID an argument or option is wrong
+ * @retval PYPROF_ERR_UNSUPPORTED an option that this library does not know
  */
 PYPROF_API pyprof_status pyprof_collector_new_format(
     const char *format, const pyprof_format_opts *opts,
@@ -121,7 +128,8 @@ PYPROF_API pyprof_status pyprof_collector_new_format(
 /**
  * @brief A collector of the caller's own.
  *
- * `ops` is copied, `self` is passed to each slot and given back by `free`.
+ * `ops` is copied, `self` is passed to each slot and given back by `free`. When
+ * this fails, `free` is not called.
  *
  * @retval PYPROF_ERR_INVALID a slot that must be set is NULL
  * @retval PYPROF_ERR_NO_MEMORY out of memory
@@ -134,8 +142,8 @@ PYPROF_API pyprof_status pyprof_collector_new(const pyprof_collector_ops *ops,
 /**
  * @brief Writes what was collected; the run must have ended.
  *
- * May be called once for each collector. It neither finishes nor closes the
- * writer.
+ * May be called once for each run, whether it succeeds or not. It neither
+ * finishes nor closes the writer.
  *
  * @retval PYPROF_ERR_BUSY the run has not ended, or it was written before
  * @retval PYPROF_ERR_IO writing failed
@@ -167,6 +175,7 @@ typedef struct pyprof_format_info {
  * Thread-safe.
  *
  * @retval PYPROF_ERR_NO_FORMAT there is no format with that index
+ * @retval PYPROF_ERR_INVALID `out_info` is NULL, or its `sz` is not set
  */
 PYPROF_API pyprof_status pyprof_format(uint32_t index,
                                        pyprof_format_info *out_info);

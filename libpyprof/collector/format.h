@@ -1,0 +1,149 @@
+/*
+ * What the built-in formats share: how one is made, counting by number, and the
+ * steps from numbers to names that come at the end.
+ *
+ * A format counts in its `sample` slot without touching a text, and works in
+ * its `finish` slot:
+ *   counts by stack -> pp_tree, whose nodes are what the format tells apart
+ *   (lines, functions, texts) -> pp_tree_walk -> rows -> text.
+ */
+#ifndef PP_COLLECTOR_FORMAT_H
+#define PP_COLLECTOR_FORMAT_H
+
+#include "collector/collector.h"
+
+/* ---- how a format is made ---------------------------------------------- */
+
+typedef struct pp_format {
+    /* name and caps come from formats.def */
+    pyprof_collector_ops ops;
+    /* What the slots get as `self`; NULL when out of memory. Both arguments are
+     * whole and checked, and gone afterwards: copy what is needed. */
+    void *(*make)(const pp_allocator *a, const pyprof_format_opts *opts);
+} pp_format;
+
+#define PP_FORMAT(id, name, suffix, description, caps) \
+    extern const pp_format pp_format_##id;
+#include "collector/formats.def"
+#undef PP_FORMAT
+
+/* ---- counts.c ---------------------------------------------------------- */
+
+/* How often each stack was seen. */
+typedef struct pp_counts {
+    const pp_allocator *allocator; /* must outlive the counts */
+    const pyprof_tables *tables;   /* alive until the next begin */
+    uint64_t interval_ns;
+    uint64_t *by_stack; /* by number; n of them, 0 is not used */
+    size_t n, cap;
+    uint64_t stacks;     /* sum of by_stack */
+    uint64_t torn;       /* of these, torn */
+    uint64_t empty;      /* besides: threads without a Python frame */
+    uint64_t unreadable; /* besides: nothing could be read */
+} pp_counts;
+
+void pp_counts_init(pp_counts *counts, const pp_allocator *allocator);
+/* Starts anew, with the tables and the interval of a session. */
+void pp_counts_begin(pp_counts *counts, const pyprof_session *session);
+/* Counts all stacks of a sample; takes memory only for new stacks. */
+pyprof_status pp_counts_add(pp_counts *counts, const pyprof_sample *sample,
+                            pyprof_error *err);
+/* The time that one sample stands for: the interval, and its share of the ticks
+ * that were missed. */
+double pp_counts_seconds(const pp_counts *counts,
+                         const pyprof_summary *summary);
+void pp_counts_free(pp_counts *counts);
+
+/* ---- tree.c ------------------------------------------------------------ */
+
+/* The stacks as a tree, in which frames that a format does not tell apart are
+ * one node. Nodes are numbered from 1, callers before what they call; 0 is
+ * above all roots. */
+typedef struct pp_tree {
+    const pp_allocator *allocator;
+    uint32_t n;
+    size_t cap;
+    uint32_t *parent;
+    uint32_t *item;  /* what the node is: see pp_tree_make */
+    uint64_t *self;  /* samples that end in the node */
+    uint64_t *total; /* and in those that it calls */
+    uint32_t *first_child;
+    uint32_t *next_sibling;
+    uint32_t *node_of; /* node of a stack number, 0: none */
+} pp_tree;
+
+/* Makes the tree of the `n_counts` first stacks of `tables`. `item_of` gives,
+ * by frame number (its length is pp_tables_frames + 1), what the format takes
+ * it for: a number from 1 to `n_items`. Children are in the order of their
+ * items. PYPROF_ERR_NO_MEMORY leaves a tree that can be freed. */
+pyprof_status pp_tree_make(pp_tree *tree, const pp_allocator *allocator,
+                           const pyprof_tables *tables, const uint64_t *counts,
+                           size_t n_counts, const uint32_t *item_of,
+                           uint32_t n_items, pyprof_error *err);
+void pp_tree_free(pp_tree *tree);
+
+/* Visits all nodes that have samples, callers first, without recursion of its
+ * own: `enter` before the children of a node, `leave` (may be NULL) after. */
+void pp_tree_walk(const pp_tree *tree, void (*enter)(void *user, uint32_t node),
+                  void (*leave)(void *user, uint32_t node), void *user);
+
+/* ---- rows.c ------------------------------------------------------------ */
+
+/* What frames are taken together. */
+enum {
+    PP_ROWS_BY_LINE = 1,    /* file, line that is executed, qualified name */
+    PP_ROWS_BY_FUNCTION = 2 /* file, line of the definition, qualified name */
+};
+
+typedef struct pp_row {
+    pyprof_text file; /* "~" for a synthetic frame, "<task>" for a task */
+    pyprof_text name;
+    int32_t line; /* 0: not known */
+    int32_t kind; /* PYPROF_FRAME_ */
+} pp_row;
+
+/* Distinct keys of frames, by number from 1. */
+typedef struct pp_rows {
+    const pp_allocator *allocator;
+    pp_intern keys;
+    pp_row *rows; /* rows[number - 1] */
+    size_t n, cap;
+    uint32_t *row_of; /* by frame number */
+} pp_rows;
+
+/* PYPROF_ERR_NO_MEMORY leaves rows that can be freed. */
+pyprof_status pp_rows_make(pp_rows *rows, const pp_allocator *allocator,
+                           const pyprof_tables *tables, int by,
+                           pyprof_error *err);
+void pp_rows_free(pp_rows *rows);
+
+/* Whether text is `literal`. */
+bool pp_text_is(pyprof_text text, const char *literal);
+
+/* ---- line.c ------------------------------------------------------------ */
+
+/* Text that is put together before it is written. Running out of memory is
+ * remembered and shows in the end. */
+typedef struct pp_line {
+    const pp_allocator *allocator;
+    char *data; /* NULL: empty; not NUL-terminated */
+    size_t size, cap;
+    bool is_failed;
+} pp_line;
+
+void pp_line_init(pp_line *line, const pp_allocator *allocator);
+void pp_line_clear(pp_line *line);
+void pp_line_add(pp_line *line, const char *data, size_t size);
+void pp_line_text(pp_line *line, const char *text);
+void pp_line_number(pp_line *line, uint64_t number);
+/* As pp_text_line makes it, with each `avoid` (0: none) as `instead`. */
+void pp_line_clean(pp_line *line, pyprof_text text, char avoid, char instead);
+/* Writes it; PYPROF_ERR_NO_MEMORY when a part is missing. */
+pyprof_status pp_line_write(const pp_line *line, pyprof_writer *w,
+                            pyprof_error *err);
+void pp_line_free(pp_line *line);
+
+/* The last `parts` components of a path. */
+pyprof_text pp_path_tail(pyprof_text path, unsigned parts);
+
+#endif /* PP_COLLECTOR_FORMAT_H */
