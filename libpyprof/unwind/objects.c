@@ -88,23 +88,24 @@ static pp_look want(pp_objects *o, uint64_t page)
     return PP_LOOK_MORE;
 }
 
-static pp_look find_page(pp_objects *o, uint64_t page, const uint8_t **out)
+/* Its bytes; NULL: `*out_why` is MORE or NONE. */
+static const uint8_t *find_page(pp_objects *o, uint64_t page, pp_look *out_why)
 {
     if (o->hit_bytes != NULL && o->hit == page) {
-        *out = o->hit_bytes;
-        return PP_LOOK_DONE;
+        return o->hit_bytes;
     }
     const uint64_t *state = pp_map_find(&o->pages, page);
     if (state == NULL) {
-        return want(o, page);
+        *out_why = want(o, page);
+        return NULL;
     }
     if (*state <= MISSING) {
-        return *state == WANTED ? PP_LOOK_MORE : PP_LOOK_NONE;
+        *out_why = *state == WANTED ? PP_LOOK_MORE : PP_LOOK_NONE;
+        return NULL;
     }
     o->hit = page;
     o->hit_bytes = (const uint8_t *)(uintptr_t)*state;
-    *out = o->hit_bytes;
-    return PP_LOOK_DONE;
+    return o->hit_bytes;
 }
 
 pp_look pp_objects_copy(pp_objects *o, uint64_t address, void *to, size_t size)
@@ -116,17 +117,17 @@ pp_look pp_objects_copy(pp_objects *o, uint64_t address, void *to, size_t size)
         return PP_LOOK_NONE;
     }
     while (size > 0) {
-        const uint8_t *bytes = NULL;
         size_t offset = (size_t)(address % PAGE);
         size_t length = size < PAGE - offset ? size : PAGE - offset;
-        pp_look look = find_page(o, address / PAGE, &bytes);
-        if (look == PP_LOOK_NONE) {
-            return look;
-        }
-        if (look == PP_LOOK_DONE) {
+        pp_look why = PP_LOOK_NONE;
+        const uint8_t *bytes = find_page(o, address / PAGE, &why);
+        if (bytes != NULL) {
             memcpy(at, bytes + offset, length);
+        } else if (why == PP_LOOK_NONE) {
+            return why;
+        } else {
+            all = PP_LOOK_MORE;
         }
-        all = pp_look_both(all, look);
         address += length;
         at += length;
         size -= length;
