@@ -6,11 +6,11 @@
  *  1. dynamic symbols of each mapped ELF file, read from the target's own
  *     memory: no file is needed, so deleted files, other mount namespaces and
  *     chroots are no matter. Nearly all targets end here.
- *  2. the section or the symbol table of a file, for a static embedding.
- *  3. the cookie of 3.13+ in its data; then, for what was stripped of all
- *     names, structures that point at each other.
- * File names only decide what is looked at first. Steps 2 and 3 are taken for
- * images with as much data as a Python has.
+ *  2. for images with as much data as a Python has, the data itself: the
+ *     cookie of 3.13+, and the version text of one that is initialised.
+ *  3. where that text is: the section or the symbol table of the file, then,
+ *     for what was stripped of all names, structures that point at each other.
+ * File names only decide what is looked at first.
  */
 #include "target/internal.h"
 
@@ -21,8 +21,7 @@ enum { MAX_IMAGES = 4096, SEGMENTS_NEAR = 16 };
 #define LEAST_DATA ((uint64_t)96 << 10)
 #define DYNAMIC_SIZE ((uint64_t)1024)
 
-/* ---- images
- * ------------------------------------------------------------------ */
+/* ---- images --------------------------------------------------------- */
 
 /* Whether code of the same file is mapped right behind map `i`. */
 static bool has_code(const pp_os_maps *maps, size_t i)
@@ -87,8 +86,7 @@ static pyprof_status list_images(pp_search *search, pyprof_error *err)
     return PYPROF_OK;
 }
 
-/* ---- step 1
- * -------------------------------------------------------------------- */
+/* ---- dynamic symbols ------------------------------------------------ */
 
 /* Reads what is needed of images [first, end), each time for all at once. */
 static void open_images(pp_search *search, size_t first, size_t end)
@@ -136,17 +134,11 @@ static bool search_memory(pp_search *search, size_t first, size_t end)
             pp_target_judge(search, image, address, PP_FOUND_DYNSYM, 0)) {
             return true;
         }
-        if (address == 0 && search->worth == PYPROF_ERR_NOT_PYTHON &&
-            image->elf.data_end - image->elf.data_start >= LEAST_DATA &&
-            pp_target_symbol(search, image, "Py_Main") != 0) {
-            pp_target_judge_old(search, image);
-        }
     }
     return false;
 }
 
-/* ---- step 2
- * -------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------- */
 
 static bool read_file(void *user, uint64_t offset, void *to, size_t size)
 {
@@ -184,30 +176,48 @@ static uint64_t file_place(pp_search *search, const pp_image *image,
     return is_there ? found.value + image->elf.bias : 0;
 }
 
-static bool search_file(pp_search *search, pp_image *image)
+static bool search_file(pp_search *search, pp_image *image,
+                        uint32_t hex_version)
 {
     if (!open_file(search, image)) {
         return false;
     }
     uint64_t at = file_place(search, image, ".PyRuntime", NULL);
-    bool found =
-        at != 0 && pp_target_judge(search, image, at, PP_FOUND_SECTION, 0);
+    bool found = at != 0 && pp_target_judge(search, image, at, PP_FOUND_SECTION,
+                                            hex_version);
     if (!found && !image->judged) {
         at = file_place(search, image, NULL, "_PyRuntime");
-        found =
-            at != 0 && pp_target_judge(search, image, at, PP_FOUND_SYMTAB, 0);
+        found = at != 0 && pp_target_judge(search, image, at, PP_FOUND_SYMTAB,
+                                           hex_version);
     }
     close_file(search);
     return found;
 }
 
-/* ---- the whole ladder
- * ------------------------------------------------------------ */
+/* ---- the whole ladder ----------------------------------------------- */
 
-static bool is_big(const pp_image *image)
+/* An image without a name that helps. Its data tells whether it is a Python at
+ * all: files of programs can be big, so they are only opened when it is. */
+static bool search_image(pp_search *search, pp_image *image)
 {
-    return image->is_elf &&
-           image->elf.data_end - image->elf.data_start >= LEAST_DATA;
+    uint32_t hex_version = 0;
+    uint64_t size = image->elf.data_end - image->elf.data_start;
+    if (!image->is_elf || image->judged || size < LEAST_DATA) {
+        return false;
+    }
+    if (pp_target_scan_data(search, image, &hex_version)) {
+        return true;
+    }
+    if (image->judged || (hex_version == 0 && size <= search->data_size)) {
+        return false;
+    }
+    if (hex_version != 0 && pp_target_row(search, hex_version, false) == NULL) {
+        pp_target_unsupported(search, image, 0, hex_version, false);
+        return false;
+    }
+    return search_file(search, image, hex_version) ||
+           (hex_version != 0 &&
+            pp_target_scan_pointers(search, image, hex_version));
 }
 
 static void climb(pp_search *search)
@@ -218,14 +228,7 @@ static void climb(pp_search *search)
         return;
     }
     for (size_t i = 0; i < search->n_images; i++) {
-        if (is_big(&search->images[i]) && !search->images[i].judged &&
-            search_file(search, &search->images[i])) {
-            return;
-        }
-    }
-    for (size_t i = 0; i < search->n_images; i++) {
-        if (is_big(&search->images[i]) && !search->images[i].judged &&
-            pp_target_scan(search, &search->images[i])) {
+        if (search_image(search, &search->images[i])) {
             return;
         }
     }

@@ -45,7 +45,7 @@ enum {
 };
 #define TAG_GNU_HASH UINT64_C(0x6ffffef5)
 
-/* ---- bytes ------------------------------------------------------------ */
+/* ---- bytes ---------------------------------------------------------- */
 
 static uint16_t get16(const uint8_t *p)
 {
@@ -95,8 +95,7 @@ static uint32_t count_segments(const uint8_t header[HEADER_SIZE])
     return get16(header + 54) == SEGMENT_SIZE && n <= MAX_SEGMENTS ? n : 0;
 }
 
-/* ---- images in memory
- * --------------------------------------------------------- */
+/* ---- images in memory ----------------------------------------------- */
 
 /* Takes note of one loadable segment. The first also tells the bias. */
 static bool note_load(pp_elf_image *image, const uint8_t *segment,
@@ -324,22 +323,7 @@ bool pp_elf_memory_find(const pp_elf_source *memory, const pp_elf_image *image,
                                 : find_by_hash(memory, image, name, out);
 }
 
-bool pp_elf_memory_symbol(const pp_elf_source *memory, uint64_t base,
-                          const char *name, pp_elf_symbol *out,
-                          uint64_t *out_bias)
-{
-    pp_elf_image image;
-    if (!pp_elf_memory_header(memory, base, &image) ||
-        !pp_elf_memory_tables(memory, &image) ||
-        !pp_elf_memory_find(memory, &image, name, out)) {
-        return false;
-    }
-    *out_bias = image.bias;
-    return true;
-}
-
-/* ---- files
- * -------------------------------------------------------------------- */
+/* ---- files ---------------------------------------------------------- */
 
 /* The table of sections of a file. */
 typedef struct sections {
@@ -523,35 +507,4 @@ bool pp_elf_file_symbol(const pp_elf_source *file, uint64_t file_size,
         }
     }
     return false;
-}
-
-bool pp_elf_file_base(const pp_elf_source *file, uint64_t file_size,
-                      uint64_t *out_lowest)
-{
-    uint8_t header[HEADER_SIZE];
-    uint64_t lowest = UINT64_MAX;
-    PP_UNUSED(file_size);
-    if (!read_header(file, 0, header)) {
-        return false;
-    }
-    uint32_t n = count_segments(header);
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t segment[SEGMENT_SIZE];
-        if (!get_element(file, get64(header + 32), i, SEGMENT_SIZE, segment)) {
-            return false;
-        }
-        uint64_t address = get64(segment + 16);
-        uint64_t align = get64(segment + 48);
-        if (get32(segment) == SEGMENT_LOAD && address < lowest) {
-            /* What is mapped begins at the start of the page. */
-            lowest = align > 1 && (align & (align - 1)) == 0
-                         ? address & ~(align - 1)
-                         : address;
-        }
-    }
-    if (lowest == UINT64_MAX) {
-        return false;
-    }
-    *out_lowest = lowest;
-    return true;
 }

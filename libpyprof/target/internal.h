@@ -9,8 +9,7 @@
 
 #include "target/target.h"
 
-/* ---- pages.c
- * ----------------------------------------------------------------- */
+/* ---- pages.c -------------------------------------------------------- */
 
 /* Pages of the target, copied once each, so that a parser which reads a few
  * bytes at a time costs few system calls. A snapshot: it lives for one search
@@ -36,8 +35,7 @@ void pp_pages_fetch(pp_pages *pages);
 /* A pp_elf_source's `read`: `user` is the pages. */
 bool pp_pages_read(void *user, uint64_t address, void *to, size_t size);
 
-/* ---- a search
- * ----------------------------------------------------------------- */
+/* ---- a search ------------------------------------------------------- */
 
 /* One ELF file that is mapped from its start. */
 typedef struct pp_image {
@@ -73,16 +71,13 @@ typedef struct pp_search {
     bool is_described; /* `best` is ready, and describes itself */
 } pp_search;
 
-/* ---- judge.c
- * -------------------------------------------------------------------- */
+/* ---- judge.c -------------------------------------------------------- */
 
 /* What a place that may be a runtime is worth. Keeps it when it is worth more
  * than the best so far. True when it is a runtime that is ready: the search is
  * over. `hex_version` is 0 unless it is known from elsewhere. */
 bool pp_target_judge(pp_search *search, pp_image *image, uint64_t address,
                      pp_found_by found_by, uint32_t hex_version);
-/* A Python that has no runtime structure (3.6 and older): keeps that. */
-void pp_target_judge_old(pp_search *search, const pp_image *image);
 /* Address of a symbol of an image, by its dynamic symbols, else by the file
  * that is open; 0 when there is none. */
 uint64_t pp_target_symbol(pp_search *search, const pp_image *image,
@@ -94,16 +89,20 @@ void pp_target_unsupported(pp_search *search, const pp_image *image,
                            uint64_t address, uint32_t hex_version,
                            bool free_threaded);
 
-/* ---- scan.c
- * --------------------------------------------------------------------- */
+/* ---- scan.c --------------------------------------------------------- */
 
 /* The version in sys.version's text, somewhere in [from, to): 0x030a0df0, or
  * 0. `minor_of` restricts it to one minor version (0x030a), unless 0. */
 uint32_t pp_target_scan_version(pp_search *search, uint64_t from, uint64_t to,
                                 uint32_t minor_of);
-/* Looks through an image's writable data for a runtime: the cookie of 3.13+,
- * then, where a version text is there, structures that point at each other.
- * True when one that is ready was found. */
-bool pp_target_scan(pp_search *search, pp_image *image);
+/* Looks through an image's writable data for the cookie of 3.13+, and for the
+ * version text (*out_version, 0: none). True when a runtime that is ready was
+ * found. */
+bool pp_target_scan_data(pp_search *search, pp_image *image,
+                         uint32_t *out_version);
+/* Looks through an image's writable data for structures that point at each
+ * other as those of a version do. True when a runtime was found. */
+bool pp_target_scan_pointers(pp_search *search, pp_image *image,
+                             uint32_t hex_version);
 
 #endif /* PP_TARGET_INTERNAL_H */

@@ -37,8 +37,7 @@ const pp_runtime_shape *pp_target_row(const pp_search *search,
     return NULL;
 }
 
-/* ---- symbols
- * ------------------------------------------------------------------ */
+/* ---- symbols -------------------------------------------------------- */
 
 static bool read_file(void *user, uint64_t offset, void *to, size_t size)
 {
@@ -63,8 +62,7 @@ uint64_t pp_target_symbol(pp_search *search, const pp_image *image,
     return 0;
 }
 
-/* ---- versions
- * ------------------------------------------------------------------ */
+/* ---- versions ------------------------------------------------------- */
 
 static bool is_believable(uint64_t hex)
 {
@@ -113,8 +111,7 @@ static uint32_t version_by_text(pp_search *search, const pp_image *image,
     return found;
 }
 
-/* ---- keeping the best
- * ----------------------------------------------------------- */
+/* ---- keeping the best ----------------------------------------------- */
 
 static int rank_of(pyprof_status worth)
 {
@@ -180,21 +177,7 @@ void pp_target_unsupported(pp_search *search, const pp_image *image,
                      oldest >> 8, oldest & 0xff, newest >> 8, newest & 0xff);
 }
 
-void pp_target_judge_old(pp_search *search, const pp_image *image)
-{
-    uint32_t version = version_by_text(search, image, 0);
-    if (version == 0) {
-        bool two = pp_target_symbol(search, image, "PyString_FromString") != 0;
-        version = two ? 0x02070000 : 0x03060000;
-    }
-    /* One that has a shape only hides its runtime's name: go on. */
-    if (pp_target_row(search, version, false) == NULL) {
-        pp_target_unsupported(search, image, 0, version, false);
-    }
-}
-
-/* ---- readiness
- * ------------------------------------------------------------------ */
+/* ---- readiness ------------------------------------------------------ */
 
 /* Whether the interpreter list is set up: its first interpreter has a thread
  * state, which (where the shape is sure) points back at it. */

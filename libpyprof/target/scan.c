@@ -2,9 +2,10 @@
  * scan: looking through an image's writable data where no name helps.
  *
  * In: the data of one image, read in one piece. Out: the version in the text
- * that sys.version is made of, and places that may be a runtime: those that
- * begin with the cookie of 3.13+, and those where, by the shape of that
- * version, an interpreter's thread state points back at the interpreter.
+ * that sys.version is made of (there once Python is initialised), and places
+ * that may be a runtime: those that begin with the cookie of 3.13+, and those
+ * where, by the shape of a version, there is a list of interpreters whose
+ * thread states point back at them.
  * Bounded by MAX_DATA bytes and MAX_PAIRS places an image.
  */
 #include "target/internal.h"
@@ -13,10 +14,14 @@
 
 #define MAX_DATA ((size_t)32 << 20)
 #define MAX_PAIRS ((size_t)1 << 20)
-enum { BATCH = 1000, TEXT_SIZE = 256 };
+enum {
+    BATCH = 1000,
+    TEXT_SIZE = 256,
+    MAX_THREADS = 64,
+    MAX_INTERPRETERS = 1000
+};
 
-/* ---- data
- * --------------------------------------------------------------------- */
+/* ---- data ----------------------------------------------------------- */
 
 /* Reads [from, to), as far as it is there; false when nothing is. */
 static bool load(pp_search *search, uint64_t from, uint64_t to)
@@ -49,8 +54,7 @@ static uint64_t word_at(const pp_search *search, size_t at)
     return word;
 }
 
-/* ---- version text
- * -------------------------------------------------------------- */
+/* ---- version text --------------------------------------------------- */
 
 /* A decimal number of one to three digits. */
 static bool small_number(const char **at, uint32_t *out)
@@ -134,13 +138,12 @@ uint32_t pp_target_scan_version(pp_search *search, uint64_t from, uint64_t to,
     return load(search, from, to) ? find_version(search, minor_of) : 0;
 }
 
-/* ---- pointers
- * ------------------------------------------------------------------- */
+/* ---- pointers ------------------------------------------------------- */
 
 /* A place in the data where the list of interpreters may begin: the first
  * one, and behind it the main one. */
 typedef struct pair {
-    uint64_t at, first;
+    uint64_t at, first, main;
     uint64_t thread; /* the first's first thread state */
 } pair;
 
@@ -189,6 +192,32 @@ static void read_words(pp_reader *reader, const pp_span *spans, size_t n,
     }
 }
 
+/* A word that is part of the data; false when it lies elsewhere. */
+static bool local_word(const pp_search *search, uint64_t address, uint64_t *out)
+{
+    uint64_t at = address - search->data_at;
+    if (address < search->data_at || search->data_size < 8 ||
+        at > search->data_size - 8) {
+        return false;
+    }
+    *out = word_at(search, (size_t)at);
+    return true;
+}
+
+/* Whether what can be seen without another read speaks against a pair. Most
+ * pointers in the data lead to the data, so few pairs are left to be read. */
+static bool is_excluded(const pp_search *search, const pp_runtime_shape *shape,
+                        uint64_t first)
+{
+    uint64_t thread, owner;
+    if (!local_word(search, first + shape->interp_threads_head, &thread)) {
+        return false;
+    }
+    return !is_pointer(search, thread, (uint64_t)shape->tstate_interp + 8) ||
+           (local_word(search, thread + shape->tstate_interp, &owner) &&
+            owner != first);
+}
+
 /* Collects places where two pointers follow each other. */
 static size_t collect_pairs(pp_search *search, const pp_runtime_shape *shape,
                             pair **pairs)
@@ -200,14 +229,16 @@ static size_t collect_pairs(pp_search *search, const pp_runtime_shape *shape,
          at += 8) {
         uint64_t first = word_at(search, at);
         if (first == 0 || !is_pointer(search, first, reach) ||
-            !is_pointer(search, word_at(search, at + 8), reach)) {
+            !is_pointer(search, word_at(search, at + 8), reach) ||
+            is_excluded(search, shape, first)) {
             continue;
         }
         if (!pp_grow(search->allocator, (void **)pairs, &cap, sizeof(pair),
                      n + 1, MAX_PAIRS)) {
             break;
         }
-        (*pairs)[n++] = (pair){search->data_at + at, first, 0};
+        (*pairs)[n++] =
+            (pair){search->data_at + at, first, word_at(search, at + 8), 0};
     }
     return n;
 }
@@ -220,6 +251,9 @@ static size_t filter_pairs(pp_search *search, const pp_runtime_shape *shape,
     pp_span spans[BATCH];
     uint64_t words[BATCH];
     size_t kept = 0;
+    if (n == 0) {
+        return 0;
+    }
     for (size_t i = 0; i < n; i++) {
         spans[i] = (pp_span){pairs[i].first + shape->interp_threads_head, 8};
     }
@@ -245,14 +279,59 @@ static size_t filter_pairs(pp_search *search, const pp_runtime_shape *shape,
     return kept;
 }
 
-static bool scan_pointers(pp_search *search, pp_image *image,
-                          uint32_t hex_version)
+/* Whether the thread states of an interpreter are a list that ends, and all
+ * point back at it. Looks at the first MAX_THREADS. */
+static bool has_threads(pp_search *search, const pp_runtime_shape *shape,
+                        uint64_t interp)
+{
+    uint64_t thread = 0;
+    uint64_t owner = 0;
+    int n = 0;
+    if (pp_reader_u64(search->reader, interp + shape->interp_threads_head,
+                      &thread) != PYPROF_OK) {
+        return false;
+    }
+    for (; thread != 0 && n < MAX_THREADS; n++) {
+        if (pp_reader_u64(search->reader, thread + shape->tstate_interp,
+                          &owner) != PYPROF_OK ||
+            owner != interp ||
+            pp_reader_u64(search->reader, thread + shape->tstate_next,
+                          &thread) != PYPROF_OK) {
+            return false;
+        }
+    }
+    return n > 0;
+}
+
+/* Objects that point at each other are common. Interpreters are a list as
+ * well, and the main one is the last of it. */
+static bool is_list(pp_search *search, const pp_runtime_shape *shape,
+                    const pair *found)
+{
+    uint64_t interp = found->first;
+    uint64_t next = 0;
+    for (int n = 0; n < MAX_INTERPRETERS; n++) {
+        if (!has_threads(search, shape, interp) ||
+            pp_reader_u64(search->reader, interp + shape->interp_next, &next) !=
+                PYPROF_OK) {
+            return false;
+        }
+        if (next == 0) {
+            return interp == found->main;
+        }
+        interp = next;
+    }
+    return false;
+}
+
+bool pp_target_scan_pointers(pp_search *search, pp_image *image,
+                             uint32_t hex_version)
 {
     const pp_runtime_shape *shape = pp_target_row(search, hex_version, false);
     pair *pairs = NULL;
     bool found = false;
-    if (shape == NULL) {
-        pp_target_unsupported(search, image, 0, hex_version, false);
+    if (shape == NULL ||
+        !load(search, image->elf.data_start, image->elf.data_end)) {
         return false;
     }
     size_t n = collect_pairs(search, shape, &pairs);
@@ -261,7 +340,9 @@ static bool scan_pointers(pp_search *search, pp_image *image,
         size_t hits = filter_pairs(search, shape, pairs + i, some);
         for (size_t k = 0; k < hits && !found; k++) {
             uint64_t runtime = pairs[i + k].at - shape->interpreters_head;
-            found = pp_target_judge(search, image, runtime, PP_FOUND_POINTERS,
+            found = image->elf.data_end - runtime >= shape->runtime_size &&
+                    is_list(search, shape, &pairs[i + k]) &&
+                    pp_target_judge(search, image, runtime, PP_FOUND_POINTERS,
                                     hex_version);
         }
     }
@@ -269,11 +350,12 @@ static bool scan_pointers(pp_search *search, pp_image *image,
     return found;
 }
 
-/* ---- both
- * ------------------------------------------------------------------------ */
+/* ---- the cookie ----------------------------------------------------- */
 
-bool pp_target_scan(pp_search *search, pp_image *image)
+bool pp_target_scan_data(pp_search *search, pp_image *image,
+                         uint32_t *out_version)
 {
+    *out_version = 0;
     if (!load(search, image->elf.data_start, image->elf.data_end)) {
         return false;
     }
@@ -284,9 +366,6 @@ bool pp_target_scan(pp_search *search, pp_image *image)
             return true;
         }
     }
-    if (image->judged) {
-        return false; /* described, but not ready: nothing better here */
-    }
-    uint32_t hex_version = find_version(search, 0);
-    return hex_version != 0 && scan_pointers(search, image, hex_version);
+    *out_version = find_version(search, 0);
+    return false;
 }

@@ -99,33 +99,24 @@ typedef struct pp_elf_image {
     bool has_bias;
 } pp_elf_image;
 
-/* The same in steps, for a caller that fetches bytes for many images at once:
- * header and program headers (mostly in the first page); dynamic section;
- * one symbol. False when the image is not believable; for the last, also when
- * there is no such symbol. Names are shorter than 128 bytes. */
+/* Looks a defined symbol up in the dynamic symbols of an image in memory, in
+ * steps, so that a caller can fetch bytes for many images at once: header and
+ * program headers (mostly in the first page of what is mapped at `base`);
+ * dynamic section; one symbol, by DT_GNU_HASH, else DT_HASH. False when the
+ * image is not believable; for the last, also when there is no such symbol. A
+ * symbol is at its value + image->bias. Names are shorter than 128 bytes. */
 bool pp_elf_memory_header(const pp_elf_source *memory, uint64_t base,
                           pp_elf_image *out);
 bool pp_elf_memory_tables(const pp_elf_source *memory, pp_elf_image *image);
 bool pp_elf_memory_find(const pp_elf_source *memory, const pp_elf_image *image,
                         const char *name, pp_elf_symbol *out);
 
-/* Looks a defined symbol up in the dynamic symbols of an ELF image that is
- * mapped at `base` (DT_GNU_HASH, else DT_HASH). *out_bias is what is added to
- * values. False when absent or when the image is not believable. */
-bool pp_elf_memory_symbol(const pp_elf_source *memory, uint64_t base,
-                          const char *name, pp_elf_symbol *out,
-                          uint64_t *out_bias);
 /* Looks a symbol up in .symtab (then .dynsym) of a file. */
 bool pp_elf_file_symbol(const pp_elf_source *file, uint64_t file_size,
                         const char *name, pp_elf_symbol *out);
 /* Address (not relocated) and size of a section of a file, by name. */
 bool pp_elf_file_section(const pp_elf_source *file, uint64_t file_size,
                          const char *name, pp_elf_symbol *out);
-/* Lowest address of the loadable segments of a file: bias = map start - this.
- */
-bool pp_elf_file_base(const pp_elf_source *file, uint64_t file_size,
-                      uint64_t *out_lowest);
-
 /* ---- handle.c: what the public pyprof_target is ----------------------- */
 
 /* Visible to the sampler, which reads through it; only handle.c and check.c

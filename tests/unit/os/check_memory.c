@@ -191,11 +191,13 @@ static void *say_ready(void *user)
 static void run_leaderless(helper *self, void *user)
 {
     pthread_t thread;
+    static helper kept; /* this stack ends with its thread */
     PP_UNUSED(user);
+    kept = *self;
     for (size_t i = 0; i < BYTES; i++) {
         bytes[i] = (uint8_t)(i * 7 + (i >> 8));
     }
-    pthread_create(&thread, NULL, say_ready, self);
+    pthread_create(&thread, NULL, say_ready, &kept);
     pthread_exit(NULL);
 }
 

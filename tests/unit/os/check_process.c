@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -209,24 +210,48 @@ START_TEST(test_threads)
 }
 END_TEST
 
-/* The next process is the first of a pid namespace of its own. */
+/* Its child is the first process of a pid namespace of its own. */
+static void run_namespace(helper *self, void *user)
+{
+    pid_t *shared = user;
+    if (unshare(CLONE_NEWPID) != 0) {
+        helper_say(self, 'n');
+        helper_rest(self);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        run_threaded(self, NULL);
+        _exit(0);
+    }
+    *shared = child;
+    waitpid(child, NULL, 0);
+}
+
 START_TEST(test_pid_namespace)
 {
     pyprof_error err = PYPROF_ERROR_INIT;
-    if (unshare(CLONE_NEWPID) != 0) {
+    volatile pid_t *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert(shared != MAP_FAILED);
+    helper h = helper_start(run_namespace, (void *)(uintptr_t)shared);
+    if (helper_hear(&h) != 'r') {
         fprintf(stderr, "skipped: no pid namespace without privilege\n");
+        helper_end(&h);
         return;
     }
-    helper h = helper_start(run_threaded, NULL);
-    ck_assert_int_eq(helper_hear(&h), 'r');
-    pp_os_process *process = open_process(h.pid);
-    ck_assert_int_eq(pp_os_process_pid(process), h.pid);
+    while (*shared == 0) {
+        nap();
+    }
+    pid_t pid = *shared;
+    pp_os_process *process = open_process(pid);
+    ck_assert_int_eq(pp_os_process_pid(process), pid);
     ck_assert_int_eq(pp_os_process_inner_pid(process), 1);
     pairs p = {.stop_at = 0};
     ck_assert_int_eq(pp_os_process_threads(process, note_pair, &p, &err),
                      PYPROF_OK);
     ck_assert_uint_eq(p.n, 2);
-    ck_assert_uint_eq(p.os[0], (uint64_t)h.pid);
+    ck_assert_uint_eq(p.os[0], (uint64_t)pid);
     ck_assert_uint_eq(p.native[0], 1);
     ck_assert_uint_eq(p.native[1], 2);
     ck_assert_uint_ne(p.os[1], 2);
