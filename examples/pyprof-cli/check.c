@@ -13,8 +13,11 @@ static void print_step(void *user, const pyprof_check_step *step)
     printf("%s%-8s%s", colour ? ok ? "\033[32m" : "\033[31m" : "",
            ok ? "ok" : "failed", colour ? "\033[0m" : "");
     print_text(stdout, step->step.data, step->step.size);
-    printf("%*s", step->step.size < 24 ? 24 - (int)step->step.size : 1, "");
-    print_text(stdout, step->detail.data, step->detail.size);
+    /* Why a step fails comes last, as the error of the command. */
+    if (ok) {
+        printf("%*s", step->step.size < 24 ? 24 - (int)step->step.size : 1, "");
+        print_text(stdout, step->detail.data, step->detail.size);
+    }
     printf("\n");
 }
 
@@ -25,7 +28,6 @@ int command_check(const settings *s)
     pyprof_status status =
         pyprof_target_check(s->pid, print_step, &colour, &err);
     if (status != PYPROF_OK) {
-        printf("Process %lld can't be sampled.\n", (long long)s->pid);
         (void)fflush(stdout);
         return fail_error(status, &err);
     }
