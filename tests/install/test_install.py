@@ -58,7 +58,8 @@ def check_pkg_config(prefix, work):
 
 def check_find_package(prefix, work):
     build = os.path.join(work, "with-cmake")
-    run("cmake", "-S", CONSUMER, "-B", build, "-DCMAKE_PREFIX_PATH=" + prefix)
+    run("cmake", "-S", CONSUMER, "-B", build, "-G", "Ninja",
+        "-DCMAKE_PREFIX_PATH=" + prefix)
     run("cmake", "--build", build)
     answer = run(os.path.join(build, "consumer"))
     assert answer == ANSWER, answer
