@@ -25,7 +25,10 @@ enum {
     MIN_STRUCTURE = 8,
     /* A field this close behind another moves along with it; one further away
      * can have something in between that other builds have not. */
-    NEAR = 512
+    NEAR = 512,
+    /* A debug build's runtime is 16,000 bytes longer ahead of its main
+     * interpreter; micro releases moved that by less than 100. */
+    DEBUG_BYTES = 8192
 };
 
 static const char COOKIE[] = "xdebugpy";
@@ -336,6 +339,7 @@ pyprof_status pp_layout_describe(pp_reader *reader, uint64_t runtime,
                                  pyprof_error *err)
 {
     description d;
+    uint32_t main_at;
     bool debug;
 
     if (table->description_size > sizeof(d.bytes)) {
@@ -354,12 +358,13 @@ pyprof_status pp_layout_describe(pp_reader *reader, uint64_t runtime,
         return corrupt(err, "is.size", layout->is.size);
     }
     /* A runtime ends with its main interpreter. */
-    debug =
-        pp_layout_is_debug(&table->layout, layout->rt.size - layout->is.size);
+    main_at = layout->rt.size - layout->is.size;
+    debug = main_at > table->layout.rt.main_interpreter + DEBUG_BYTES;
     for (size_t i = 0; i < PP_COUNT_OF(GROUPS); i++) {
         follow(table, &GROUPS[i], debug, layout);
         PP_TRY(check_group(&GROUPS[i], layout, err));
     }
+    layout->rt.main_interpreter = main_at;
     if (layout->code_proof == PP_CODE_PROOF_CREATED &&
         layout->is.func_version == PP_NONE) {
         layout->code_proof = PP_CODE_PROOF_NONE;

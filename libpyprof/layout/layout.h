@@ -46,10 +46,9 @@ typedef enum pp_gil_kind {
 /* A counter in the interpreter that proves that cached code objects are still
  * the same: while it is as it was, none was replaced. */
 typedef enum pp_code_proof {
-    PP_CODE_PROOF_NONE, /* <= 3.11: read the object again */
-    /* 3.12, 3.13: is.func_version counts new code objects. It is used up once
-     * it is 0, and proves nothing then; each co.version seen must be below it.
-     */
+    PP_CODE_PROOF_NONE, /* <= 3.12: read the object again */
+    /* 3.13: is.func_version counts new code objects. It is used up once it is
+     * 0, and proves nothing then; each co.version seen must be below it. */
     PP_CODE_PROOF_CREATED,
     /* 3.14+: is.code_generation counts freed code objects. */
     PP_CODE_PROOF_GENERATION
@@ -85,6 +84,16 @@ typedef enum pp_owner {
     PP_OWNER_SHIM, /* entry from C: on the C stack or interpreter-owned */
     PP_OWNER_BAD
 } pp_owner;
+
+/* State of a generator or coroutine (3.11+). */
+typedef enum pp_gen_state {
+    PP_GEN_CREATED,
+    PP_GEN_SUSPENDED, /* 3.11, 3.12: it may be awaiting, too */
+    PP_GEN_AWAITING,  /* suspended in another one: `await` or `yield from` */
+    PP_GEN_RUNNING,
+    PP_GEN_DONE,
+    PP_GEN_BAD
+} pp_gen_state;
 
 /* Offsets are bytes from the start of the structure that the prefix names:
  * RT _PyRuntimeState, IS PyInterpreterState, TS PyThreadState (the
@@ -178,8 +187,10 @@ typedef struct pp_layout {
         uint32_t tlbc_entries; /* in that array */
     } co;
     struct {
-        uint32_t frame; /* <= 3.10 pointer, 3.11+ the frame itself */
-        uint32_t state; /* 3.11+: signed byte */
+        uint32_t frame;    /* <= 3.10 pointer, 3.11+ the frame itself */
+        uint32_t state;    /* 3.11+: a byte */
+        uint32_t awaited;  /* bytes from what is awaited to the stack's end */
+        uint8_t states[8]; /* state byte & 7 -> pp_gen_state */
     } gen;
     struct {
         uint32_t size, type, refcnt, var_size, tp_name, tp_basicsize, tp_flags,

@@ -9,8 +9,6 @@
  */
 #include "layout/tables.h"
 
-#include <string.h>
-
 /* Release levels in the lowest byte of a hex version, by its high nibble. */
 enum { LEVEL_ALPHA = 0xa, LEVEL_BETA = 0xb };
 
@@ -26,32 +24,6 @@ static pyprof_status unsupported(uint32_t hex_version, bool free_threaded,
                         hex_version >> 24, hex_version >> 16 & 0xff,
                         free_threaded ? " free-threaded" : "", rows[0].name,
                         rows[n - 1].name);
-}
-
-/* Whether the runtime was compiled with Py_DEBUG, in which fields far behind
- * the start of an interpreter are elsewhere. A debug build's runtime is 16,000
- * bytes longer ahead of its main interpreter, which is at its end; micro
- * releases moved that by less than 100. */
-bool pp_layout_is_debug(const pp_layout *table, uint64_t before_main)
-{
-    return before_main > (uint64_t)table->rt.main_interpreter + 8192;
-}
-
-/* For a version that does not describe itself: a proof at a wrong place would
- * prove that nothing ever changed, so it is believed only where it can be. */
-static void check_proof(pp_reader *reader, uint64_t runtime, pp_layout *layout)
-{
-    uint64_t main_at;
-
-    if (layout->code_proof != PP_CODE_PROOF_CREATED) {
-        return;
-    }
-    if (pp_reader_u64(reader, runtime + layout->rt.interpreters_main,
-                      &main_at) != PYPROF_OK ||
-        main_at < runtime || pp_layout_is_debug(layout, main_at - runtime)) {
-        layout->code_proof = PP_CODE_PROOF_NONE;
-        layout->is.func_version = PP_NONE;
-    }
 }
 
 pyprof_status pp_layout_load(pp_reader *reader, uint64_t runtime,
@@ -87,8 +59,6 @@ pyprof_status pp_layout_load(pp_reader *reader, uint64_t runtime,
     layout = table->layout;
     if (table->described != NULL) {
         PP_TRY(pp_layout_describe(reader, runtime, table, &layout, &note, err));
-    } else {
-        check_proof(reader, runtime, &layout);
     }
     *out = layout;
     if (out_note != NULL) {

@@ -167,6 +167,8 @@ const pp_layout_table pp_layout_py311 = {
             {
                 .frame = 80, /* PyGenObject.gi_iframe */
                 .state = 75, /* PyGenObject.gi_frame_state */
+                .awaited = 8, /* sizeof(PyObject *) */
+                .states = {PP_GEN_RUNNING, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_CREATED, PP_GEN_SUSPENDED},
             },
         .ob =
             {

@@ -48,7 +48,7 @@ const pp_layout_table pp_layout_py312 = {
         .instr_kind = PP_INSTR_PREV,
         .line_kind = PP_LINES_LOCATIONS,
         .gil_kind = PP_GIL_INTERP,
-        .code_proof = PP_CODE_PROOF_CREATED,
+        .code_proof = PP_CODE_PROOF_NONE,
         .stack_kind = PP_STACK_INDEX,
         .attrs_kind = PP_ATTRS_TAGGED,
         .rt =
@@ -77,7 +77,7 @@ const pp_layout_table pp_layout_py312 = {
                 .ceval_gil = 384, /* PyInterpreterState.ceval.gil */
                 .gil = 1040, /* PyInterpreterState._gil */
                 .code_generation = PP_NONE,
-                .func_version = PP_ARCH(269816, 269832), /* PyInterpreterState.func_state.next_version */
+                .func_version = PP_NONE,
                 .tlbc_generation = PP_NONE,
                 .asyncio_tasks_head = PP_NONE,
             },
@@ -167,6 +167,8 @@ const pp_layout_table pp_layout_py312 = {
             {
                 .frame = 72, /* PyGenObject.gi_iframe */
                 .state = 67, /* PyGenObject.gi_frame_state */
+                .awaited = 8, /* sizeof(PyObject *) */
+                .states = {PP_GEN_RUNNING, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_CREATED, PP_GEN_SUSPENDED},
             },
         .ob =
             {

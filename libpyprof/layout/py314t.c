@@ -236,6 +236,8 @@ const pp_layout_table pp_layout_py314t = {
             {
                 .frame = 88, /* PyGenObject.gi_iframe */
                 .state = 83, /* PyGenObject.gi_frame_state */
+                .awaited = 8, /* sizeof(PyObject *) */
+                .states = {PP_GEN_RUNNING, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_DONE, PP_GEN_CREATED, PP_GEN_SUSPENDED, PP_GEN_AWAITING},
             },
         .ob =
             {

@@ -247,6 +247,8 @@ const pp_layout_table pp_layout_py315t = {
             {
                 .frame = 88, /* PyGenObject.gi_iframe */
                 .state = 83, /* PyGenObject.gi_frame_state */
+                .awaited = 16, /* 2 * sizeof(PyObject *) */
+                .states = {PP_GEN_CREATED, PP_GEN_SUSPENDED, PP_GEN_AWAITING, PP_GEN_AWAITING, PP_GEN_RUNNING, PP_GEN_DONE, PP_GEN_BAD, PP_GEN_BAD},
             },
         .ob =
             {

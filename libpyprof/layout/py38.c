@@ -161,6 +161,8 @@ const pp_layout_table pp_layout_py38 = {
             {
                 .frame = 16, /* PyGenObject.gi_frame */
                 .state = PP_NONE,
+                .awaited = 8, /* sizeof(PyObject *) */
+                .states = {PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD, PP_GEN_BAD},
             },
         .ob =
             {

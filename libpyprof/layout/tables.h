@@ -58,10 +58,6 @@ typedef struct pp_layout_table {
 const pp_layout_table *pp_layout_table_find(uint16_t version,
                                             bool free_threaded);
 
-/* load.c: whether a runtime is a debug build, by the bytes ahead of its main
- * interpreter. `table` is that of its version, 3.11+. */
-bool pp_layout_is_debug(const pp_layout *table, uint64_t before_main);
-
 /* debug_offsets.c. Both return a status as pp_layout_load does.
  * The head of the description, of a runtime that should be of `version`. */
 pyprof_status pp_layout_read_header(pp_reader *reader, uint64_t runtime,

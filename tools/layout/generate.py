@@ -37,11 +37,12 @@ LAYOUT_H = HERE.parent.parent / "libpyprof" / "layout" / "layout.h"
 # struct row and the head of an IMAGE in probe.c.
 ROW = struct.Struct("<40s96sQIIIiIIII")
 IMAGE = struct.Struct("<40sQQ")
-WORD, NUMBER, SIZE, AT, OWNER, BUILD = range(6)
+WORD, NUMBER, SIZE, AT, MEANS, BUILD = range(6)
 
 NONE = "PP_NONE"
 COMPILERS = ("gcc", "aarch64-linux-gnu-gcc")  # the order of PP_ARCH
-MAX_OWNERS = 8
+# What an element of an array means that no row of fields.def gives.
+UNMEANT = {"fr.owners": "PP_OWNER_BAD", "gen.states": "PP_GEN_BAD"}
 
 
 def die(message):
@@ -186,10 +187,12 @@ def initialiser(kind, row, other):
     return str(row.value)
 
 
-def owners(rows):
-    values = ["PP_OWNER_BAD"] * MAX_OWNERS
+def meanings(rows, field, count):
+    values = [UNMEANT[field]] * count
     for row in rows:
-        if row.kind == OWNER:
+        if row.kind == MEANS and row.field == field:
+            if values[row.value] != UNMEANT[field]:
+                die("%s has two meanings for one value" % field)
             values[row.value] = row.text
     return "{" + ", ".join(values) + "}"
 
@@ -197,7 +200,7 @@ def owners(rows):
 def table_lines(rows, others, masks):
     """The initialisers of a pp_layout."""
     by_name = {row.field: (row, other) for row, other in zip(rows, others)
-               if row.kind < OWNER}
+               if row.kind < MEANS}
     used = set()
     for group, fields in layout_fields():
         if group:
@@ -216,8 +219,9 @@ def table_lines(rows, others, masks):
                 value = "true" if found else "false"
             elif path == "debug_offsets":
                 value = "false"
-            elif path == "fr.owners[8]":
-                name, value = "owners", owners(rows)
+            elif path.endswith("[8]"):
+                name, path = name[:-3], path[:-3]
+                value = meanings(rows, path, 8)
             elif path in masks:
                 value = "0x%x" % masks[path]
             elif path == "ob.str_kind_shift":
@@ -238,6 +242,7 @@ def table_lines(rows, others, masks):
         if group:
             yield "            },"
     unknown = set(by_name) - used
+    unknown |= {r.field for r in rows if r.kind == MEANS} - set(UNMEANT)
     if unknown:
         die("not in layout.h: " + ", ".join(sorted(unknown)))
 

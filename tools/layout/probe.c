@@ -50,7 +50,7 @@
 #define NAME_SIZE 40
 #define TEXT_SIZE 96
 
-enum { ROW_WORD, ROW_NUMBER, ROW_SIZE, ROW_AT, ROW_OWNER, ROW_BUILD };
+enum { ROW_WORD, ROW_NUMBER, ROW_SIZE, ROW_AT, ROW_MEANS, ROW_BUILD };
 
 /* Read by generate.py: keep its ROW in step. `within` and `member` are offsets
  * in _Py_DebugOffsets, 0 for none: its first bytes are the cookie. */
@@ -109,8 +109,8 @@ struct row {
 #define WORD(field, token) {#field, #token, 0, ROW_WORD, 0, 0, 0, 0, 0, 0, 0},
 #define NUMBER(field, number) \
     {#field, #number, (uint64_t)(number), ROW_NUMBER, 0, 0, 0, 0, 0, 0, 0},
-#define OWNER(token, number) \
-    {#number, #token, (uint64_t)(number), ROW_OWNER, 0, 0, 0, 0, 0, 0, 0},
+#define MEANS(field, number, token) \
+    {#field, #token, (uint64_t)(number)&7, ROW_MEANS, 0, 0, 0, 0, 0, 0, 0},
 #define SIZE(field, type) SIZE_D(field, type, D_NONE)
 #define SIZE_D(field, type, ...) \
     {#field,                     \
@@ -155,7 +155,7 @@ const struct row pp_rows[] = {
 
 #undef WORD
 #undef NUMBER
-#undef OWNER
+#undef MEANS
 #undef SIZE
 #undef SIZE_D
 #undef AT
@@ -169,7 +169,7 @@ const struct row pp_rows[] = {
 
 #define WORD(field, token)
 #define NUMBER(field, number)
-#define OWNER(token, number)
+#define MEANS(field, number, token)
 #define SIZE(field, type)
 #define SIZE_D(field, type, where)
 #define AT(field, type, member)
