@@ -40,17 +40,17 @@ START_TEST(test_every_size_of_error)
         pyprof_error *err = (pyprof_error *)(void *)memory;
         err->sz = sz;
         pp_error_errno(err, PYPROF_ERR_IO, ENOSPC, "%0400d", 7);
-        ck_assert_uint_eq(err->sz, sz);
+        TEST_THAT(err->sz == sz);
         size_t end = sz < sizeof(pyprof_error) ? sz : sizeof(pyprof_error);
         if (end < sizeof(size_t)) {
             end = sizeof(size_t);
         }
         for (size_t i = end; i < sizeof(memory); i++) {
-            ck_assert_uint_eq(memory[i], 0x5a);
+            TEST_THAT(memory[i] == 0x5a);
         }
         if (sz > offsetof(pyprof_error, message)) {
-            ck_assert_ptr_nonnull(
-                memchr(err->message, 0, end - offsetof(pyprof_error, message)));
+            TEST_THAT(memchr(err->message, 0,
+                             end - offsetof(pyprof_error, message)) != NULL);
         }
     }
 }
@@ -68,16 +68,16 @@ START_TEST(test_long_message_keeps_its_ends)
         pyprof_error err = PYPROF_ERROR_INIT;
         pp_error_errno(&err, PYPROF_ERR_IO, EACCES, "start /%s/end", path);
         size_t n = strlen(err.message);
-        ck_assert_uint_gt(n, sizeof(err.message) - 8);
-        ck_assert_int_eq(strncmp(err.message, "start /", 7), 0);
-        ck_assert_ptr_nonnull(strstr(err.message, "..."));
+        TEST_THAT(n > sizeof(err.message) - 8);
+        TEST_THAT(strncmp(err.message, "start /", 7) == 0);
+        TEST_THAT(strstr(err.message, "...") != NULL);
         ck_assert_str_eq(strstr(err.message, "/end"),
                          "/end: Permission denied");
-        ck_assert_ptr_null(strchr(err.message, '?'));
+        TEST_THAT(strchr(err.message, '?') == NULL);
         for (size_t i = 0; i < n;) {
             uint32_t code;
             i += pp_text_decode(err.message + i, n - i, &code);
-            ck_assert_uint_ne(code, PP_TEXT_BAD);
+            TEST_THAT(code != PP_TEXT_BAD);
         }
     }
 }
@@ -145,17 +145,17 @@ START_TEST(test_line_of_any_bytes)
         size_t room = 1 + test_random(&random) % sizeof(to);
         memset(to, 'Z', sizeof(to));
         size_t n = pp_text_line(to, room, from, size);
-        ck_assert_uint_lt(n, room);
-        ck_assert_uint_le(n, size);
-        ck_assert_uint_eq(strlen(to), n);
+        TEST_THAT(n < room);
+        TEST_THAT(n <= size);
+        TEST_THAT(strlen(to) == n);
         for (size_t i = room; i < sizeof(to); i++) {
-            ck_assert_int_eq(to[i], 'Z');
+            TEST_THAT(to[i] == 'Z');
         }
         for (size_t i = 0; i < n;) {
             uint32_t code;
             i += pp_text_decode(to + i, n - i, &code);
-            ck_assert_uint_ne(code, PP_TEXT_BAD);
-            ck_assert(code >= 0x20 && code != 0x7f);
+            TEST_THAT(code != PP_TEXT_BAD);
+            TEST_THAT(code >= 0x20 && code != 0x7f);
         }
     }
 }

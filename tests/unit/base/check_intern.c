@@ -13,23 +13,23 @@ START_TEST(test_numbers_and_bytes)
     char text[64];
     for (uint32_t i = 0; i < TEXTS; i++) {
         int n = snprintf(text, sizeof(text), "module%u.function%u", i / 7, i);
-        ck_assert_uint_eq(pp_intern_find(&table, text, (size_t)n), 0);
-        ck_assert_uint_eq(pp_intern_put(&table, text, (size_t)n), i + 1);
+        TEST_THAT(pp_intern_find(&table, text, (size_t)n) == 0);
+        TEST_THAT(pp_intern_put(&table, text, (size_t)n) == i + 1);
         first[i] = pp_intern_text(&table, i + 1).data;
     }
     for (uint32_t i = 0; i < TEXTS; i++) {
         int n = snprintf(text, sizeof(text), "module%u.function%u", i / 7, i);
-        ck_assert_uint_eq(pp_intern_put(&table, text, (size_t)n), i + 1);
-        ck_assert_uint_eq(pp_intern_find(&table, text, (size_t)n), i + 1);
+        TEST_THAT(pp_intern_put(&table, text, (size_t)n) == i + 1);
+        TEST_THAT(pp_intern_find(&table, text, (size_t)n) == i + 1);
         pyprof_text back = pp_intern_text(&table, i + 1);
-        ck_assert_ptr_eq(back.data, first[i]);
-        ck_assert_uint_eq(back.size, (uint64_t)n);
+        TEST_THAT(back.data == first[i]);
+        TEST_THAT(back.size == (uint64_t)n);
         ck_assert_str_eq(back.data, text);
     }
-    ck_assert_uint_eq(table.n_entries, TEXTS);
-    ck_assert_uint_gt(pp_intern_bytes(&table), TEXTS * 16);
+    TEST_THAT(table.n_entries == TEXTS);
+    TEST_THAT(pp_intern_bytes(&table) > TEXTS * 16);
     pp_intern_free(&table);
-    ck_assert_uint_eq(pp_intern_bytes(&table), 0);
+    TEST_THAT(pp_intern_bytes(&table) == 0);
 }
 END_TEST
 
@@ -80,13 +80,13 @@ START_TEST(test_random_against_list)
                 expected = k + 1;
             }
         }
-        ck_assert_uint_eq(pp_intern_find(&table, text, size), expected);
+        TEST_THAT(pp_intern_find(&table, text, size) == expected);
         if (expected == 0) {
             memcpy(list[n], text, size);
             sizes[n++] = size;
             expected = n;
         }
-        ck_assert_uint_eq(pp_intern_put(&table, text, size), expected);
+        TEST_THAT(pp_intern_put(&table, text, size) == expected);
     }
     pp_intern_free(&table);
 }
@@ -103,9 +103,9 @@ static bool fill(fault_alloc *fault)
         }
     }
     for (uint32_t k = 0; k < i; k++) {
-        ck_assert_uint_eq(pp_intern_find(&table, &k, sizeof(k)), k + 1);
+        TEST_THAT(pp_intern_find(&table, &k, sizeof(k)) == k + 1);
     }
-    ck_assert_uint_eq(pp_intern_find(&table, &i, sizeof(i)), 0);
+    TEST_THAT(pp_intern_find(&table, &i, sizeof(i)) == 0);
     pp_intern_free(&table);
     return i == 300;
 }

@@ -26,7 +26,7 @@ static void count_entry(void *user, uint64_t key, uint64_t value)
     model *seen = user;
     for (size_t i = 0; i < KEYS; i++) {
         if (key_of(i) == key) {
-            ck_assert(!seen->has[i]);
+            TEST_THAT(!seen->has[i]);
             seen->has[i] = true;
             seen->value[i] = value;
             seen->n++;
@@ -38,20 +38,20 @@ static void count_entry(void *user, uint64_t key, uint64_t value)
 
 static void compare(const pp_map *map, const model *expected)
 {
-    ck_assert_uint_eq(map->n_used, expected->n);
+    TEST_THAT(map->n_used == expected->n);
     for (size_t i = 0; i < KEYS; i++) {
         const uint64_t *found = pp_map_find(map, key_of(i));
-        ck_assert(expected->has[i] == (found != NULL));
+        TEST_THAT(expected->has[i] == (found != NULL));
         if (found != NULL) {
-            ck_assert_uint_eq(*found, expected->value[i]);
+            TEST_THAT(*found == expected->value[i]);
         }
     }
     model seen = {.n = 0};
     pp_map_each(map, count_entry, &seen);
-    ck_assert_uint_eq(seen.n, expected->n);
+    TEST_THAT(seen.n == expected->n);
     for (size_t i = 0; i < KEYS; i++) {
-        ck_assert(seen.has[i] == expected->has[i]);
-        ck_assert_uint_eq(seen.value[i], seen.has[i] ? expected->value[i] : 0);
+        TEST_THAT(seen.has[i] == expected->has[i]);
+        TEST_THAT(seen.value[i] == (seen.has[i] ? expected->value[i] : 0));
     }
 }
 
@@ -61,14 +61,14 @@ static void step(pp_map *map, model *expected, uint64_t *random)
     if (test_random(random) % 5 < 3) {
         bool is_new = false;
         uint64_t *value = pp_map_put(map, key_of(i), &is_new);
-        ck_assert_ptr_nonnull(value);
-        ck_assert(is_new == !expected->has[i]);
-        ck_assert_uint_eq(*value, is_new ? 0 : expected->value[i]);
+        TEST_THAT(value != NULL);
+        TEST_THAT(is_new == !expected->has[i]);
+        TEST_THAT(*value == (is_new ? 0 : expected->value[i]));
         expected->n += is_new;
         expected->has[i] = true;
         expected->value[i] = *value = test_random(random);
     } else {
-        ck_assert(pp_map_remove(map, key_of(i)) == expected->has[i]);
+        TEST_THAT(pp_map_remove(map, key_of(i)) == expected->has[i]);
         expected->n -= expected->has[i];
         expected->has[i] = false;
     }
@@ -150,9 +150,9 @@ static bool fill(fault_alloc *fault)
     }
     /* what was put stays there */
     for (uint64_t k = 0; k < i; k++) {
-        ck_assert_uint_eq(*pp_map_find(&map, k), k + 1);
+        TEST_THAT(*pp_map_find(&map, k) == k + 1);
     }
-    ck_assert_ptr_null(pp_map_find(&map, i));
+    TEST_THAT(pp_map_find(&map, i) == NULL);
     pp_map_free(&map);
     return i == 200;
 }

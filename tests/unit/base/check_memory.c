@@ -39,20 +39,20 @@ START_TEST(test_alloc_sizes)
     for (size_t i = 0; i < PP_COUNT_OF(tables); i++) {
         const pp_allocator *a = tables[i];
         void *none = pp_alloc(a, 0);
-        ck_assert_ptr_nonnull(none);
+        TEST_THAT(none != NULL);
         pp_free(a, none);
         unsigned char *zero = pp_calloc(a, 100, 3);
         for (size_t k = 0; k < 300; k++) {
-            ck_assert_uint_eq(zero[k], 0);
+            TEST_THAT(zero[k] == 0);
         }
-        ck_assert_ptr_null(pp_calloc(a, SIZE_MAX / 2, 3));
-        ck_assert_ptr_null(pp_realloc(a, zero, SIZE_MAX / 2, 3));
+        TEST_THAT(pp_calloc(a, SIZE_MAX / 2, 3) == NULL);
+        TEST_THAT(pp_realloc(a, zero, SIZE_MAX / 2, 3) == NULL);
         zero = pp_realloc(a, zero, 0, 8);
-        ck_assert_ptr_nonnull(zero);
+        TEST_THAT(zero != NULL);
         pp_free(a, zero);
         pp_free(a, NULL);
     }
-    ck_assert_int_eq(fault.held, 0);
+    TEST_THAT(fault.held == 0);
 }
 END_TEST
 
@@ -63,26 +63,26 @@ START_TEST(test_grow)
     uint32_t *vector = NULL;
     size_t cap = 0;
     for (uint32_t i = 0; i < 1000; i++) {
-        ck_assert(
+        TEST_THAT(
             pp_grow(&fault.table, &vector, &cap, sizeof(*vector), i + 1, 1000));
         vector[i] = i;
     }
     for (uint32_t i = 0; i < 1000; i++) {
-        ck_assert_uint_eq(vector[i], i);
+        TEST_THAT(vector[i] == i);
     }
-    ck_assert_uint_eq(cap, 1000);
-    ck_assert_uint_le(fault.requests, 10);
-    ck_assert(
+    TEST_THAT(cap == 1000);
+    TEST_THAT(fault.requests <= 10);
+    TEST_THAT(
         !pp_grow(&fault.table, &vector, &cap, sizeof(*vector), 1001, 1000));
     fault.fail_at = fault.requests + 1;
     uint32_t *before = vector;
-    ck_assert(!pp_grow(&fault.table, &vector, &cap, sizeof(*vector), 1001, 0));
-    ck_assert(!pp_grow(&fault.table, &vector, &cap, sizeof(*vector),
+    TEST_THAT(!pp_grow(&fault.table, &vector, &cap, sizeof(*vector), 1001, 0));
+    TEST_THAT(!pp_grow(&fault.table, &vector, &cap, sizeof(*vector),
                        SIZE_MAX / 2, 0));
-    ck_assert_ptr_eq(vector, before);
-    ck_assert_uint_eq(cap, 1000);
+    TEST_THAT(vector == before);
+    TEST_THAT(cap == 1000);
     pp_free(&fault.table, vector);
-    ck_assert_int_eq(fault.held, 0);
+    TEST_THAT(fault.held == 0);
 }
 END_TEST
 
@@ -115,26 +115,26 @@ START_TEST(test_arena)
     for (size_t i = 0; i < 3000; i++) {
         sizes[i] = test_random(&random) % (i % 100 == 0 ? 100000 : 200);
         pieces[i] = pp_arena_alloc(&arena, sizes[i]);
-        ck_assert_ptr_nonnull(pieces[i]);
-        ck_assert_uint_eq((uintptr_t)pieces[i] % 8, 0);
+        TEST_THAT(pieces[i] != NULL);
+        TEST_THAT((uintptr_t)pieces[i] % 8 == 0);
         memset(pieces[i], (int)(i % 251), sizes[i]);
     }
     for (size_t i = 0; i < 3000; i++) {
         for (size_t k = 0; k < sizes[i]; k++) {
-            ck_assert_uint_eq(pieces[i][k], i % 251);
+            TEST_THAT(pieces[i][k] == i % 251);
         }
     }
-    ck_assert_uint_le(arena.used, arena.reserved);
-    ck_assert_uint_lt(arena.reserved, arena.used + arena.used / 4 + 200000);
+    TEST_THAT(arena.used <= arena.reserved);
+    TEST_THAT(arena.reserved < arena.used + arena.used / 4 + 200000);
     ck_assert_str_eq(pp_arena_text(&arena, "abcdef", 3), "abc");
     ck_assert_str_eq(pp_arena_text(&arena, NULL, 0), "");
-    ck_assert_ptr_null(pp_arena_alloc(&arena, SIZE_MAX));
-    ck_assert_ptr_null(pp_arena_alloc(&arena, SIZE_MAX - 20));
-    ck_assert_ptr_null(pp_arena_text(&arena, "", SIZE_MAX));
+    TEST_THAT(pp_arena_alloc(&arena, SIZE_MAX) == NULL);
+    TEST_THAT(pp_arena_alloc(&arena, SIZE_MAX - 20) == NULL);
+    TEST_THAT(pp_arena_text(&arena, "", SIZE_MAX) == NULL);
     pp_arena_free(&arena);
-    ck_assert_int_eq(fault.held, 0);
-    ck_assert_uint_eq(arena.reserved, 0);
-    ck_assert_ptr_nonnull(pp_arena_alloc(&arena, 8));
+    TEST_THAT(fault.held == 0);
+    TEST_THAT(arena.reserved == 0);
+    TEST_THAT(pp_arena_alloc(&arena, 8) != NULL);
     pp_arena_free(&arena);
 }
 END_TEST
@@ -214,9 +214,9 @@ START_TEST(test_opts_write)
     for (size_t sz = 0; sz <= sizeof(to); sz++) {
         memset(&to, 0x77, sizeof(to));
         to.known.sz = sz;
-        ck_assert(pp_opts_write(&to, &from, sizeof(from)) ==
+        TEST_THAT(pp_opts_write(&to, &from, sizeof(from)) ==
                   (sz >= sizeof(size_t)));
-        ck_assert_uint_eq(to.known.sz, sz);
+        TEST_THAT(to.known.sz == sz);
         const unsigned char *bytes = (const unsigned char *)&to;
         for (size_t i = sizeof(size_t); i < sizeof(to); i++) {
             unsigned expected = 0x77;
@@ -224,11 +224,11 @@ START_TEST(test_opts_write)
                 expected =
                     i < sizeof(from) ? ((const unsigned char *)&from)[i] : 0;
             }
-            ck_assert_uint_eq(bytes[i], expected);
+            TEST_THAT(bytes[i] == expected);
         }
     }
     to.known.sz = SIZE_MAX;
-    ck_assert(!pp_opts_write(&to, &from, sizeof(from)));
+    TEST_THAT(!pp_opts_write(&to, &from, sizeof(from)));
 }
 END_TEST
 
@@ -238,18 +238,18 @@ static void round_trip(uint64_t value)
 {
     uint8_t bytes[PP_VARINT_MAX + 1];
     size_t n = pp_varint_put(bytes, value);
-    ck_assert_uint_le(n, PP_VARINT_MAX);
+    TEST_THAT(n <= PP_VARINT_MAX);
     const uint8_t *p = bytes;
     uint64_t back = ~value;
-    ck_assert(pp_varint_get(&p, bytes + n, &back));
-    ck_assert_uint_eq(back, value);
-    ck_assert_ptr_eq(p, bytes + n);
+    TEST_THAT(pp_varint_get(&p, bytes + n, &back));
+    TEST_THAT(back == value);
+    TEST_THAT(p == bytes + n);
     for (size_t cut = 0; cut < n; cut++) {
         p = bytes;
         back = 42;
-        ck_assert(!pp_varint_get(&p, bytes + cut, &back));
-        ck_assert_ptr_eq(p, bytes);
-        ck_assert_uint_eq(back, 42);
+        TEST_THAT(!pp_varint_get(&p, bytes + cut, &back));
+        TEST_THAT(p == bytes);
+        TEST_THAT(back == 42);
     }
 }
 
@@ -306,26 +306,26 @@ START_TEST(test_sort)
             sum += numbers[i];
         }
         size_t compared = 0;
-        ck_assert(pp_sort_u32(NULL, numbers, n, is_low_byte_less, &compared));
-        ck_assert_uint_le(compared, n * 14);
+        TEST_THAT(pp_sort_u32(NULL, numbers, n, is_low_byte_less, &compared));
+        TEST_THAT(compared <= n * 14);
         for (size_t i = 1; i < n; i++) {
             uint32_t a = numbers[i - 1] & 0xff;
             uint32_t b = numbers[i] & 0xff;
-            ck_assert(a < b || (a == b && numbers[i - 1] < numbers[i]));
+            TEST_THAT(a < b || (a == b && numbers[i - 1] < numbers[i]));
         }
         for (size_t i = 0; i < n; i++) {
             sum -= numbers[i];
         }
-        ck_assert_uint_eq(sum, 0);
+        TEST_THAT(sum == 0);
     }
     fault_alloc fault;
     fault_init(&fault, 1, false);
     size_t compared = 0;
-    ck_assert(
+    TEST_THAT(
         !pp_sort_u32(&fault.table, numbers, 10, is_low_byte_less, &compared));
-    ck_assert(
+    TEST_THAT(
         pp_sort_u32(&fault.table, numbers, 10, is_low_byte_less, &compared));
-    ck_assert_int_eq(fault.held, 0);
+    TEST_THAT(fault.held == 0);
 }
 END_TEST
 

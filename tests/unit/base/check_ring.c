@@ -96,25 +96,25 @@ START_TEST(test_random_operations)
                 unsigned char *data = pp_ring_reserve(ring, size);
                 if (data == NULL) {
                     /* any record fits an empty ring */
-                    ck_assert_uint_ne(put, taken);
+                    TEST_THAT(put != taken);
                     continue;
                 }
-                ck_assert_uint_eq((uintptr_t)data % 8, 0);
+                TEST_THAT((uintptr_t)data % 8 == 0);
                 fill_record(data, size, put++);
                 pp_ring_commit(ring, size);
             } else {
                 size_t size;
                 const unsigned char *data = pp_ring_peek(ring, &size);
-                ck_assert((data == NULL) == (put == taken));
+                TEST_THAT((data == NULL) == (put == taken));
                 if (data != NULL) {
-                    ck_assert_uint_eq(size, size_of(taken, max));
+                    TEST_THAT(size == size_of(taken, max));
                     check_record(data, size, taken++);
                     pp_ring_pop(ring);
                 }
             }
-            ck_assert_uint_le(pp_ring_used(ring), pp_ring_capacity(ring));
+            TEST_THAT(pp_ring_used(ring) <= pp_ring_capacity(ring));
         }
-        ck_assert_uint_gt(taken, 1000);
+        TEST_THAT(taken > 1000);
         pp_ring_free(ring);
     }
 }
@@ -141,7 +141,7 @@ START_TEST(test_two_threads)
 {
     pp_ring *ring = pp_ring_new(NULL, 512);
     pthread_t thread;
-    ck_assert_int_eq(pthread_create(&thread, NULL, put_all, ring), 0);
+    TEST_THAT(pthread_create(&thread, NULL, put_all, ring) == 0);
     for (uint64_t i = 0; i < RECORDS;) {
         size_t size;
         const unsigned char *data = pp_ring_peek(ring, &size);
@@ -149,13 +149,13 @@ START_TEST(test_two_threads)
             sched_yield();
             continue;
         }
-        ck_assert_uint_eq(size, size_of(i, pp_ring_record_max(ring)));
+        TEST_THAT(size == size_of(i, pp_ring_record_max(ring)));
         check_record(data, size, i++);
         pp_ring_pop(ring);
-        ck_assert_uint_le(pp_ring_used(ring), pp_ring_capacity(ring));
+        TEST_THAT(pp_ring_used(ring) <= pp_ring_capacity(ring));
     }
-    ck_assert_int_eq(pthread_join(thread, NULL), 0);
-    ck_assert_uint_eq(pp_ring_used(ring), 0);
+    TEST_THAT(pthread_join(thread, NULL) == 0);
+    TEST_THAT(pp_ring_used(ring) == 0);
     pp_ring_free(ring);
 }
 END_TEST

@@ -105,6 +105,15 @@ static inline void fault_loop(bool (*trial)(fault_alloc *fault))
     }
 }
 
+/* An assertion of Check takes a system call each time, which is felt in a loop
+ * of millions; this one only when it fails. */
+#define TEST_THAT(condition)                \
+    do {                                    \
+        if (!(condition)) {                 \
+            ck_abort_msg("%s", #condition); \
+        }                                   \
+    } while (0)
+
 /* xorshift64*: the same numbers in every run. */
 static inline uint64_t test_random(uint64_t *state)
 {

@@ -58,7 +58,7 @@ static size_t items_of(const forest *f, uint32_t stack, uint32_t items[STACKS])
     size_t n = pp_tables_depth(f->tables, stack);
     for (size_t i = n; i > 0; i--) {
         uint32_t frame;
-        ck_assert(pp_tables_stack_view(f->tables, stack, &stack, &frame));
+        TEST_THAT(pp_tables_stack_view(f->tables, stack, &stack, &frame));
         items[i - 1] = f->item_of[frame];
     }
     return n;
@@ -95,14 +95,13 @@ static void enter(void *user, uint32_t node)
     w->n_entered++;
     w->path[w->depth++] = w->tree->item[node];
     w->self += w->tree->self[node];
-    ck_assert_uint_eq(w->tree->self[node],
-                      samples_of(w->f, w->path, w->depth, true));
-    ck_assert_uint_eq(w->tree->total[node],
-                      samples_of(w->f, w->path, w->depth, false));
-    ck_assert_uint_ne(w->tree->total[node], 0);
+    TEST_THAT(w->tree->self[node] == samples_of(w->f, w->path, w->depth, true));
+    TEST_THAT(w->tree->total[node] ==
+              samples_of(w->f, w->path, w->depth, false));
+    TEST_THAT(w->tree->total[node] != 0);
     uint32_t next = w->tree->next_sibling[node];
     if (next != 0) {
-        ck_assert_uint_lt(w->tree->item[node], w->tree->item[next]);
+        TEST_THAT(w->tree->item[node] < w->tree->item[next]);
     }
 }
 
@@ -110,7 +109,7 @@ static void leave(void *user, uint32_t node)
 {
     walk *w = user;
     w->n_left++;
-    ck_assert_uint_eq(w->path[--w->depth], w->tree->item[node]);
+    TEST_THAT(w->path[--w->depth] == w->tree->item[node]);
 }
 
 START_TEST(test_tree)

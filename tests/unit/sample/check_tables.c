@@ -206,24 +206,24 @@ START_TEST(test_random_tree)
         uint32_t parent = (uint32_t)(test_random(&random) % (n + 1));
         uint32_t frame = frame_numbers[test_random(&random) % 50];
         uint32_t number = pp_tables_stack(tables, parent, frame);
-        ck_assert_uint_ne(number, 0);
-        ck_assert_uint_le(number, n + 1);
+        TEST_THAT(number != 0);
+        TEST_THAT(number <= n + 1);
         if (number == n + 1) {
             n++;
             parents[n] = parent;
             frames[n] = frame;
         }
-        ck_assert_uint_eq(parents[number], parent);
-        ck_assert_uint_eq(frames[number], frame);
+        TEST_THAT(parents[number] == parent);
+        TEST_THAT(frames[number] == frame);
     }
     for (uint32_t i = 1; i <= NODES; i++) {
-        ck_assert_uint_eq(pp_tables_stack(tables, parents[i], frames[i]), i);
-        ck_assert_uint_eq(pp_tables_depth(tables, i),
-                          pp_tables_depth(tables, parents[i]) + 1);
+        TEST_THAT(pp_tables_stack(tables, parents[i], frames[i]) == i);
+        TEST_THAT(pp_tables_depth(tables, i) ==
+                  pp_tables_depth(tables, parents[i]) + 1);
     }
     pp_tables_counters count = pp_tables_count(tables);
-    ck_assert_uint_eq(count.stacks, NODES);
-    ck_assert_uint_eq(count.folded, 0);
+    TEST_THAT(count.stacks == NODES);
+    TEST_THAT(count.folded == 0);
     pp_tables_unref(tables);
 }
 END_TEST
@@ -262,55 +262,55 @@ START_TEST(test_caps)
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof(name), "function_%d", i);
         last = function_of(tables, name, i);
-        ck_assert_uint_ne(last, 0);
+        TEST_THAT(last != 0);
     }
     pp_function_key other;
-    ck_assert(pp_tables_function_view(tables, last, &other));
+    TEST_THAT(pp_tables_function_view(tables, last, &other));
     ck_assert_str_eq(other.qualname.data, "<other functions>");
     pp_tables_counters count = pp_tables_count(tables);
-    ck_assert_uint_eq(count.functions, 12);
-    ck_assert_uint_eq(count.folded, 96);
+    TEST_THAT(count.functions == 12);
+    TEST_THAT(count.folded == 96);
     /* what does not fit leaves nothing behind */
     uint64_t bytes = count.bytes;
     for (int i = 100; i < 2000; i++) {
         snprintf(name, sizeof(name), "function_%d", i);
-        ck_assert_uint_eq(function_of(tables, name, i), last);
+        TEST_THAT(function_of(tables, name, i) == last);
     }
-    ck_assert_uint_eq(pp_tables_count(tables).bytes, bytes);
+    TEST_THAT(pp_tables_count(tables).bytes == bytes);
 
     uint32_t function = function_of(tables, "function_0", 0);
     uint32_t frame = 0;
     for (int i = 0; i < 100; i++) {
         frame = frame_of(tables, function, i);
-        ck_assert_uint_ne(frame, 0);
-        ck_assert_uint_eq(pp_tables_frame_function(tables, frame), function);
+        TEST_THAT(frame != 0);
+        TEST_THAT(pp_tables_frame_function(tables, frame) == function);
     }
     pyprof_frame view;
-    ck_assert(pp_tables_frame_view(tables, frame, &view));
-    ck_assert_int_eq(view.line, PYPROF_UNKNOWN);
-    ck_assert_uint_eq(frame_of(tables, function, 50), frame);
+    TEST_THAT(pp_tables_frame_view(tables, frame, &view));
+    TEST_THAT(view.line == PYPROF_UNKNOWN);
+    TEST_THAT(frame_of(tables, function, 50) == frame);
     uint32_t other_frame = frame_of(tables, last, 1);
-    ck_assert_uint_eq(pp_tables_frame_function(tables, other_frame), last);
-    ck_assert_uint_le(pp_tables_count(tables).frames, 14 + 2);
+    TEST_THAT(pp_tables_frame_function(tables, other_frame) == last);
+    TEST_THAT(pp_tables_count(tables).frames <= 14 + 2);
 
     uint32_t stack = 0;
     for (uint32_t i = 0; i < 100; i++) {
         stack = pp_tables_stack(tables, stack, frame);
-        ck_assert_uint_ne(stack, 0);
+        TEST_THAT(stack != 0);
     }
-    ck_assert_uint_eq(pp_tables_depth(tables, stack), 5);
+    TEST_THAT(pp_tables_depth(tables, stack) == 5);
     uint64_t folded = pp_tables_count(tables).folded;
     uint32_t rest = pp_tables_stack(tables, 0, other_frame);
-    ck_assert_uint_ne(rest, 0);
-    ck_assert_uint_eq(pp_tables_stack(tables, 0, other_frame), rest);
-    ck_assert_uint_eq(pp_tables_count(tables).folded, folded + 2);
+    TEST_THAT(rest != 0);
+    TEST_THAT(pp_tables_stack(tables, 0, other_frame) == rest);
+    TEST_THAT(pp_tables_count(tables).folded == folded + 2);
     uint32_t rest_frame;
-    ck_assert(pp_tables_stack_view(tables, rest, NULL, &rest_frame));
-    ck_assert(pp_tables_frame_view(tables, rest_frame, &view));
+    TEST_THAT(pp_tables_stack_view(tables, rest, NULL, &rest_frame));
+    TEST_THAT(pp_tables_frame_view(tables, rest_frame, &view));
     ck_assert_str_eq(view.function.data, "<other stacks>");
-    ck_assert_uint_eq(pp_tables_stacks(tables), 6);
+    TEST_THAT(pp_tables_stacks(tables) == 6);
     /* what is known keeps its number */
-    ck_assert_uint_eq(pp_tables_stack(tables, 0, frame), 1);
+    TEST_THAT(pp_tables_stack(tables, 0, frame) == 1);
     pp_tables_unref(tables);
 }
 END_TEST
@@ -384,15 +384,15 @@ START_TEST(test_steady_state_takes_no_memory)
             uint32_t function = function_of(tables, "f", i / 10);
             uint32_t frame = frame_of(tables, function, i);
             uint32_t stack = pp_tables_stack(tables, 0, frame);
-            ck_assert_uint_ne(pp_tables_stack(tables, stack, frame), 0);
+            TEST_THAT(pp_tables_stack(tables, stack, frame) != 0);
         }
         if (round == 0) {
             requests = fault.requests;
         }
     }
-    ck_assert_uint_eq(fault.requests, requests);
+    TEST_THAT(fault.requests == requests);
     pp_tables_unref(tables);
-    ck_assert_int_eq(fault.held, 0);
+    TEST_THAT(fault.held == 0);
 }
 END_TEST
 
@@ -481,10 +481,10 @@ START_TEST(test_memory_of_a_stack)
     uint32_t parent = 0;
     for (uint32_t i = 0; i < (1U << 18); i++) {
         parent = pp_tables_stack(tables, i / 64, frames[i % 64]);
-        ck_assert_uint_eq(parent, i + 1);
+        TEST_THAT(parent == i + 1);
     }
     uint64_t bytes = pp_tables_count(tables).bytes - before;
-    ck_assert_uint_le(bytes / (1U << 18), 12 + 16);
+    TEST_THAT(bytes / (1U << 18) <= 12 + 16);
     pp_tables_unref(tables);
 }
 END_TEST

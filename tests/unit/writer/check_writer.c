@@ -118,7 +118,7 @@ static int32_t take(void *user, const void *data, size_t size)
         return 17;
     }
     for (size_t i = 0; i < size; i++) {
-        ck_assert_int_eq(((const char *)data)[i], byte_at(t->taken + i));
+        TEST_THAT(((const char *)data)[i] == byte_at(t->taken + i));
     }
     t->taken += size;
     return 0;
