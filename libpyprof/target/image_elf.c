@@ -19,7 +19,6 @@ enum {
     SECTION_SIZE = 64,
     SYMBOL_SIZE = 24,
     MAX_SEGMENTS = 128,
-    MAX_SECTIONS = 1 << 18,
     MAX_DYNAMIC = 1024, /* entries */
     MAX_CHAIN = 1 << 14,
     MAX_NAME = 128,
@@ -372,7 +371,7 @@ static bool open_sections(const pp_elf_source *file, uint64_t file_size,
         out->n = out->n == 0 ? get64(section + 32) : out->n;
         names = names == SECTION_INDEX_ESCAPE ? get32(section + 40) : names;
     }
-    if (out->n > MAX_SECTIONS ||
+    if (out->n > (file_size - out->table) / SECTION_SIZE ||
         !read_section(file, file_size, out, names, section) ||
         get32(section + 4) == SECTION_NOBITS) {
         return false;

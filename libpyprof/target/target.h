@@ -117,6 +117,7 @@ bool pp_elf_file_symbol(const pp_elf_source *file, uint64_t file_size,
 /* Address (not relocated) and size of a section of a file, by name. */
 bool pp_elf_file_section(const pp_elf_source *file, uint64_t file_size,
                          const char *name, pp_elf_symbol *out);
+
 /* ---- handle.c: what the public pyprof_target is ----------------------- */
 
 /* Visible to the sampler, which reads through it; only handle.c and check.c
