@@ -55,6 +55,7 @@ typedef struct pstats_run {
     pp_map edge_of; /* row << 32 | caller -> edge number */
     edge *edges;    /* edges[number - 1] */
     size_t n_edges, cap_edges;
+    uint32_t *node_edge; /* by node: its edge number, 0: a root */
     bool is_failed;
     double seconds;
     bool has_mark;
@@ -62,64 +63,63 @@ typedef struct pstats_run {
 
 /* ---- sums -------------------------------------------------------------- */
 
-static edge *edge_at(pstats_run *run, uint32_t row, uint32_t caller)
+/* The edge number, 0 when out of memory. */
+static uint32_t edge_between(pstats_run *run, uint32_t row, uint32_t caller)
 {
     bool is_new;
     uint64_t key = (uint64_t)row << 32 | caller;
     uint64_t *number = pp_map_put(&run->edge_of, key, &is_new);
-    if (number == NULL) {
-        return NULL;
-    }
-    if (is_new) {
+    if (number != NULL && is_new) {
         if (!pp_grow(run->allocator, &run->edges, &run->cap_edges,
                      sizeof(*run->edges), run->n_edges + 1, UINT32_MAX)) {
-            return NULL;
+            return 0;
         }
         run->edges[run->n_edges] =
             (edge){.caller = caller, .next = run->sums[row].first_edge};
         *number = ++run->n_edges;
         run->sums[row].first_edge = (uint32_t)run->n_edges;
     }
-    return &run->edges[*number - 1];
+    return number != NULL ? (uint32_t)*number : 0;
 }
 
-static edge *edge_of_node(pstats_run *run, uint32_t node)
+static void enter_edge(pstats_run *run, uint32_t node)
 {
-    uint32_t parent = run->tree.parent[node];
+    const pp_tree *tree = &run->tree;
+    uint32_t parent = tree->parent[node];
     if (parent == 0 || run->is_failed) {
-        return NULL;
+        return;
     }
-    edge *e = edge_at(run, run->tree.item[node], run->tree.item[parent]);
-    run->is_failed = e == NULL;
-    return e;
+    uint32_t number = edge_between(run, tree->item[node], tree->item[parent]);
+    run->node_edge[node] = number;
+    if (number == 0) {
+        run->is_failed = true;
+        return;
+    }
+    edge *e = &run->edges[number - 1];
+    e->each += tree->total[node];
+    e->self += tree->self[node];
+    if (e->active++ == 0) {
+        e->once += tree->total[node];
+    }
 }
 
 static void enter_node(void *user, uint32_t node)
 {
     pstats_run *run = user;
-    uint64_t total = run->tree.total[node];
     row_sum *sum = &run->sums[run->tree.item[node]];
     sum->self += run->tree.self[node];
     if (sum->active++ == 0) {
-        sum->total += total;
+        sum->total += run->tree.total[node];
     }
-    edge *e = edge_of_node(run, node);
-    if (e != NULL) {
-        e->each += total;
-        e->self += run->tree.self[node];
-        if (e->active++ == 0) {
-            e->once += total;
-        }
-    }
+    enter_edge(run, node);
 }
 
 static void leave_node(void *user, uint32_t node)
 {
     pstats_run *run = user;
     run->sums[run->tree.item[node]].active--;
-    edge *e = edge_of_node(run, node);
-    if (e != NULL) {
-        e->active--;
+    if (run->node_edge[node] != 0) {
+        run->edges[run->node_edge[node] - 1].active--;
     }
 }
 
@@ -132,7 +132,9 @@ static pyprof_status make_sums(pstats_run *run, const pp_counts *counts,
                         counts->by_stack, counts->n, run->rows.row_of,
                         (uint32_t)run->rows.n, err));
     run->sums = pp_calloc(run->allocator, run->rows.n + 1, sizeof(*run->sums));
-    if (run->sums == NULL) {
+    run->node_edge = pp_calloc(run->allocator, (size_t)run->tree.n + 1,
+                               sizeof(*run->node_edge));
+    if (run->sums == NULL || run->node_edge == NULL) {
         return pp_error_memory(err, "rows");
     }
     pp_tree_walk(&run->tree, enter_node, leave_node, run);
@@ -146,6 +148,7 @@ static void free_run(pstats_run *run)
     pp_map_free(&run->edge_of);
     pp_free(run->allocator, run->sums);
     pp_free(run->allocator, run->edges);
+    pp_free(run->allocator, run->node_edge);
 }
 
 /* ---- marshal ----------------------------------------------------------- */

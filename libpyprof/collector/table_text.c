@@ -11,6 +11,8 @@
 
 #define TOP 3        /* rows of each list of the summary */
 #define PARTS_MAX 16 /* components of a path that are tried */
+#define HOT 20.0     /* percent of stacks from which a row is hot, */
+#define WARM 5.0     /* and warm */
 
 /* A unit of time, by the longest time of the table. */
 typedef struct unit {
@@ -47,12 +49,17 @@ static const char *colour(const printer *p, const char *code)
 /* Hot and warm rows stand out; `share` is a percent. */
 static const char *heat(const printer *p, double share)
 {
-    return colour(p, share >= 20 ? red : share >= 5 ? yellow : "");
+    return colour(p, share >= HOT ? red : share >= WARM ? yellow : "");
 }
 
 static const char *cool(const printer *p, double share)
 {
-    return share >= 5 ? colour(p, plain) : "";
+    return share >= WARM ? colour(p, plain) : "";
+}
+
+static double percent(const printer *p, uint64_t part)
+{
+    return 100.0 * (double)part / (double)p->t->counts->stacks;
 }
 
 /* ---- names ------------------------------------------------------------- */
@@ -148,13 +155,14 @@ static void add_name(printer *p, uint32_t number)
     pp_line_text(line, ")");
 }
 
-/* The name as a line of its own, after what was printed of it. */
+/* The rest of a row: the name, and the hottest line where the row has a part in
+ * the whole. */
 static pyprof_status put_name(printer *p, uint32_t number)
 {
     const pp_table_row *sum = &p->t->sums[number];
     pp_line_clear(&p->line);
     add_name(p, number);
-    if (sum->n_lines > 1 && sum->line > 0) {
+    if (sum->n_lines > 1 && sum->line > 0 && percent(p, sum->total) >= WARM) {
         double share = 100.0 * (double)sum->line_total / (double)sum->total;
         pp_line_text(&p->line, ", ");
         pp_line_number(&p->line, (uint64_t)(share + 0.5));
@@ -263,11 +271,6 @@ static pyprof_status put_head(const printer *p)
 }
 
 /* ---- rows -------------------------------------------------------------- */
-
-static double percent(const printer *p, uint64_t part)
-{
-    return 100.0 * (double)part / (double)p->t->counts->stacks;
-}
 
 static double time_of(const printer *p, uint64_t samples)
 {
