@@ -279,7 +279,7 @@ static int load_code(pp_unwind *u, uint64_t address, const uint8_t *head,
     const uint8_t *lines = NULL;
     const uint8_t *unused;
     uint64_t lines_size = 0;
-    uint64_t code_size;
+    uint64_t code_size = 0;
     int got = is_code_type(u, pp_load_u64(head + l->ob.type));
     if (got <= 0) {
         return got;
