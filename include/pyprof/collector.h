@@ -44,8 +44,8 @@ typedef struct pyprof_summary {
 /**
  * @brief The functions of a collector.
  *
- * Called by one thread at a time. A run is `begin`, any number of `sample`, then
- * `finish` at most once (it may write several files by asking for several
+ * Called by one thread at a time. A run is `begin`, any number of `sample`,
+ * then `finish` at most once (it may write several files by asking for several
  * writers elsewhere); another run may follow, whose `begin` starts anew. `free`
  * comes exactly once, last. A slot answers 0, or a status: with that the run
  * ends and the caller gets it, with the slot's `err` where the slot filled it.
