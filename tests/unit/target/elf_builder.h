@@ -37,7 +37,8 @@ typedef struct elf_plan {
     size_t data_size;   /* whole pages */
     size_t bss_size;    /* behind it, only in memory */
     bool no_dynamic, hash, gnu_hash, symtab;
-    const char *section; /* one that covers the data, e.g. ".PyRuntime" */
+    const char *section;   /* one in the data, e.g. ".PyRuntime" ... */
+    uint64_t section_from; /* ... from this offset in the data to its end */
     elf_symbol symbols[ELF_MAX_SYMBOLS];
     size_t n_symbols;
 } elf_plan;
@@ -183,8 +184,9 @@ static inline size_t elf_sections(uint8_t *file, size_t at,
     memcpy(section_names + sizeof(fixed_names), wanted, strlen(wanted) + 1);
     uint8_t *table = section_names + 128;
     size_t n = (size_t)(table - file);
-    elf_section(table, 1, sizeof(fixed_names), 1, plan->base + ELF_DATA,
-                ELF_DATA, plan->data_size, 0, 0);
+    uint64_t from = ELF_DATA + plan->section_from;
+    elf_section(table, 1, sizeof(fixed_names), 1, plan->base + from, from,
+                plan->data_size - plan->section_from, 0, 0);
     elf_section(table, 2, 17, 3, 0, (size_t)(section_names - file), 128, 0, 0);
     elf_section(table, 3, 9, 3, 0, (size_t)(names - file), names_size, 0, 0);
     elf_section(table, 4, 1, plan->symtab ? 2 : 1, 0, at,
