@@ -34,6 +34,17 @@ typedef struct pp_follow {
     uint32_t slot; /* thread that is followed; UINT32_MAX: none yet */
 } pp_follow;
 
+/* Python's names of threads (naming.c). */
+typedef struct pp_naming {
+    pp_os_process *process; /* own handle; NULL: only the system's names */
+    pp_reader *reader;
+    pp_names *names;
+    uint8_t *looks; /* by number of the thread less one; see naming.c */
+    size_t n_looks, cap_looks;
+    bool wanted; /* there are threads that another look may name */
+    uint64_t next_ns, pause_ns;
+} pp_naming;
+
 typedef enum pp_sampler_state {
     PP_SAMPLER_NEW,
     PP_SAMPLER_STEPPED, /* driven by the caller */
@@ -60,6 +71,7 @@ struct pyprof_sampler {
     uint64_t jitter;   /* state of its random numbers */
 
     pp_follow follow;
+    pp_naming naming;
     uint64_t *stopped; /* os ids of threads that are stopped */
     size_t n_stopped, cap_stopped;
     uint64_t stop_second; /* budget of stops: the second, and how many in it */
@@ -72,6 +84,9 @@ struct pyprof_sampler {
     pp_os_thread *sampling, *decoding;
     pp_os_event *stop, *drain, *ended;
     _Atomic bool sampling_over;
+    /* Taken by the thread that decodes while it does, and by the other one
+     * while it changes the layout that decoding needs. */
+    _Atomic bool decoding_busy;
     _Atomic int32_t avoid_cpu; /* CPU that the decoder keeps off; -1 none */
 
     char name[64]; /* room for a thread's name while it is described */
@@ -89,6 +104,7 @@ struct pyprof_sampler {
         pp_count rounds, gone, lost, missed, overrun, retries, stops,
             stops_refused, moves, elapsed_ns, sampling_cpu_ns;
         pp_count read_calls, read_spans, read_bytes;
+        pp_count naming_calls, naming_spans, naming_bytes; /* more of these */
         pp_count codes, codes_read, codes_changed, codes_evicted, unwind_bytes;
         pp_count whole, torn, unreadable, truncated, idle;
         pp_count decoding_cpu_ns, stacks, folded, threads, table_bytes;
@@ -134,6 +150,18 @@ uint64_t pp_follow_translate(pyprof_sampler *s, uint64_t native_id);
 uint64_t pp_follow_os_id(pyprof_sampler *s, const pp_round_thread *thread);
 void pp_follow_free(pyprof_sampler *s);
 
+/* ---- naming.c -----------------------------------------------------------
+ */
+
+/* Begins anew for the layout and runtime at hand. Without a look into the
+ * target the system's names stay. PYPROF_ERR_NO_MEMORY. */
+pyprof_status pp_naming_open(pyprof_sampler *s, pyprof_error *err);
+void pp_naming_close(pyprof_sampler *s);
+/* Where records are decoded: gives the threads in the tables their names when
+ * it is time to; `now`: in any case, also to those that were renamed. What
+ * fails leaves names as they are. */
+void pp_naming_update(pyprof_sampler *s, bool now);
+
 /* ---- take.c ----------------------------------------------------------------
  */
 
@@ -149,6 +177,10 @@ pyprof_status pp_take_snapshot(pyprof_sampler *s,
                                                const pyprof_sample *sample),
                                void *user, pyprof_error *err);
 void pp_take_release(pyprof_sampler *s); /* threads that are stopped */
+/* Decoding needs the layout: whoever changes that, or decodes in a thread of
+ * its own, has to claim it. False: it is taken. */
+bool pp_take_claim_decoding(pyprof_sampler *s);
+void pp_take_release_decoding(pyprof_sampler *s);
 /* Brings the counters up to date: in the sampling thread, and in the one that
  * decodes. */
 void pp_take_count_reads(pyprof_sampler *s);

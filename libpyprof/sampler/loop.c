@@ -17,6 +17,9 @@ static const uint64_t SPIN_BELOW_NS = 20 * 1000;
 /* How long a record waits at most; waking up costs the decoder 5 us. */
 static const uint64_t DRAIN_NS = 50 * 1000 * 1000;
 
+/* While the layout changes, which is rare. */
+static const uint64_t CLAIM_NS = 1000 * 1000;
+
 static void fail(pyprof_sampler *s, pyprof_status status,
                  const pyprof_error *error)
 {
@@ -56,6 +59,7 @@ pyprof_status pp_loop_end(pyprof_sampler *s, pyprof_error *err)
     s->ended_ns = pp_os_now();
     pp_set(&s->counts.elapsed_ns, s->ended_ns - s->started_ns);
     s->state = PP_SAMPLER_ENDED;
+    pp_naming_update(s, true);
     pp_take_count_tables(s);
     pp_sampler_read_stats(s, &stats);
     pyprof_summary summary = {
@@ -206,8 +210,13 @@ static void run_decoding(void *user)
         pp_os_event_clear(s->drain);
         over = atomic_load(&s->sampling_over);
         keep_off(s, &cpu);
+        while (!pp_take_claim_decoding(s)) {
+            pp_os_sleep_until(pp_os_now() + CLAIM_NS, NULL);
+        }
         deliver = empty_ring(s, deliver);
+        pp_naming_update(s, false);
         pp_take_count_tables(s);
+        pp_take_release_decoding(s);
         pp_set(&s->counts.decoding_cpu_ns, pp_os_thread_cpu_ns());
     }
     pyprof_error error = PYPROF_ERROR_INIT;

@@ -69,14 +69,13 @@ static void describe(void *user, pyprof_thread *thread)
     }
 }
 
+/* On failure what was there stays, for those who count it. */
 pyprof_status pp_open_layout(pyprof_sampler *s, pyprof_error *err)
 {
-    pp_unwind_free(s->unwind);
-    pp_decoder_free(s->decoder);
-    s->unwind = NULL;
-    s->decoder = NULL;
     pyprof_target *target = s->target;
     const char *note = NULL;
+    pp_unwind *new_unwind = NULL;
+    pp_decoder *new_decoder = NULL;
     PP_TRY(pp_layout_load(target->reader, target->runtime.address,
                           target->runtime.hex_version,
                           (target->runtime.build & PP_BUILD_FREE_THREADED) != 0,
@@ -93,9 +92,18 @@ pyprof_status pp_open_layout(pyprof_sampler *s, pyprof_error *err)
     pp_decoder_ops ops = {describe, s};
     PP_TRY(pp_unwind_new(
         &s->allocator, target->reader, &s->layout, target->runtime.address,
-        pp_os_process_inner_pid(target->process), &unwind, &s->unwind, err));
-    return pp_decoder_new(&s->allocator, &s->layout, s->tables, &ops,
-                          &s->decoder, err);
+        pp_os_process_inner_pid(target->process), &unwind, &new_unwind, err));
+    pyprof_status status = pp_decoder_new(&s->allocator, &s->layout, s->tables,
+                                          &ops, &new_decoder, err);
+    if (status != PYPROF_OK) {
+        pp_unwind_free(new_unwind);
+        return status;
+    }
+    pp_unwind_free(s->unwind);
+    pp_decoder_free(s->decoder);
+    s->unwind = new_unwind;
+    s->decoder = new_decoder;
+    return pp_naming_open(s, err);
 }
 
 static pyprof_status make(pyprof_sampler *s, pyprof_error *err)
@@ -161,6 +169,7 @@ void pp_sampler_close(pyprof_sampler *s)
     pp_os_thread_join(s->decoding);
     pp_take_release(s);
     pp_follow_free(s);
+    pp_naming_close(s);
     pp_ring_free(s->ring);
     pp_free(&s->allocator, s->buffer);
     pp_free(&s->allocator, s->stopped);
@@ -270,9 +279,12 @@ void pp_sampler_read_stats(const pyprof_sampler *s, pyprof_sampler_stats *out)
     out->stops = pp_get(&s->counts.stops);
     out->stops_refused = pp_get(&s->counts.stops_refused);
     out->moves = pp_get(&s->counts.moves);
-    out->read_calls = pp_get(&s->counts.read_calls);
-    out->read_spans = pp_get(&s->counts.read_spans);
-    out->read_bytes = pp_get(&s->counts.read_bytes);
+    out->read_calls =
+        pp_get(&s->counts.read_calls) + pp_get(&s->counts.naming_calls);
+    out->read_spans =
+        pp_get(&s->counts.read_spans) + pp_get(&s->counts.naming_spans);
+    out->read_bytes =
+        pp_get(&s->counts.read_bytes) + pp_get(&s->counts.naming_bytes);
     out->codes = pp_get(&s->counts.codes);
     out->codes_read = pp_get(&s->counts.codes_read);
     out->codes_changed = pp_get(&s->counts.codes_changed);

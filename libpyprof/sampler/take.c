@@ -217,7 +217,9 @@ static pyprof_status deliver(pyprof_sampler *s, uint64_t now, pyprof_error *err)
         return pp_error_memory(err, "a record");
     }
     pp_unwind_record(s->unwind, now, s->buffer);
-    return pp_take_decode(s, s->buffer, err);
+    PP_TRY(pp_take_decode(s, s->buffer, err));
+    pp_naming_update(s, false);
+    return PYPROF_OK;
 }
 
 void pp_take_count_tables(pyprof_sampler *s)
@@ -232,6 +234,34 @@ void pp_take_count_tables(pyprof_sampler *s)
 /* ---- a target without a runtime ---------------------------------------------
  */
 
+bool pp_take_claim_decoding(pyprof_sampler *s)
+{
+    return !atomic_exchange(&s->decoding_busy, true);
+}
+
+void pp_take_release_decoding(pyprof_sampler *s)
+{
+    atomic_store(&s->decoding_busy, false);
+}
+
+/* Claims decoding once nothing is left that needs the old layout. False: the
+ * sampler is stopped. */
+static bool claim_when_empty(pyprof_sampler *s)
+{
+    for (;;) {
+        if (pp_take_claim_decoding(s)) {
+            if (s->ring == NULL || pp_ring_used(s->ring) == 0) {
+                return true;
+            }
+            pp_take_release_decoding(s);
+        }
+        pp_os_event_post(s->drain);
+        if (pp_os_sleep_until(pp_os_now() + NAP_NS, s->stop)) {
+            return false;
+        }
+    }
+}
+
 /* Its interpreters are gone: it is about to end, or executes another program.
  * In the second case it is looked at anew, once that has a Python. */
 static pyprof_status look_for_exec(pyprof_sampler *s, pyprof_error *err)
@@ -242,14 +272,12 @@ static pyprof_status look_for_exec(pyprof_sampler *s, pyprof_error *err)
         pp_target_ready(s->target, 0, NULL) != PYPROF_OK) {
         return PYPROF_OK;
     }
-    while (s->ring != NULL && pp_ring_used(s->ring) > 0) {
-        /* The decoder still needs the old layout. */
-        pp_os_event_post(s->drain);
-        if (pp_os_sleep_until(pp_os_now() + PP_NS_PER_SECOND / 1000, s->stop)) {
-            return PYPROF_OK;
-        }
+    if (!claim_when_empty(s)) {
+        return PYPROF_OK;
     }
-    return pp_open_layout(s, err);
+    pyprof_status status = pp_open_layout(s, err);
+    pp_take_release_decoding(s);
+    return status;
 }
 
 /* ---- the round
@@ -316,6 +344,7 @@ pyprof_status pp_take_snapshot(pyprof_sampler *s,
     }
     pp_unwind_record(s->unwind, pp_os_now(), s->buffer);
     PP_TRY(pp_decoder_take(s->decoder, s->buffer, &decoded, err));
+    pp_naming_update(s, true);
     size_t n = 0;
     for (size_t i = 0; i < round.n && n < decoded.sample.n_stacks; i++) {
         if (round.threads[i].state == PP_STACK_GONE) {
