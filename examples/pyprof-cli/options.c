@@ -69,9 +69,9 @@ static const char *take_value(parser *p)
     return next;
 }
 
-/* Exact name, or the only one that begins so. */
-static int find_long(const parser *p, const char *text, size_t size,
-                     const option_row **out)
+/* Exact name, or the only one that begins so. NULL after a line on stderr. */
+static const option_row *find_long(const parser *p, const char *text,
+                                   size_t size)
 {
     const option_row *found = NULL;
     const option_row *other = NULL;
@@ -81,32 +81,31 @@ static int find_long(const parser *p, const char *text, size_t size,
             continue;
         }
         if (row->name[size] == '\0') {
-            *out = row;
-            return STATUS_DONE;
+            return row;
         }
         other = found;
         found = row;
     }
     if (found == NULL || size == 0) {
-        return wrong(p, "no option --%.*s", (int)size, text);
+        (void)wrong(p, "no option --%.*s", (int)size, text);
+        return NULL;
     }
     if (other != NULL) {
-        return wrong(p, "--%.*s is ambiguous: --%s or --%s", (int)size, text,
-                     other->name, found->name);
+        (void)wrong(p, "--%.*s is ambiguous: --%s or --%s", (int)size, text,
+                    other->name, found->name);
+        return NULL;
     }
-    *out = found;
-    return STATUS_DONE;
+    return found;
 }
 
 static int parse_long(parser *p, const char *text)
 {
-    const option_row *row = NULL;
     size_t size = strcspn(text, "=");
     const char *value = text[size] == '=' ? text + size + 1 : NULL;
     char shown[64];
-    int status = find_long(p, text, size, &row);
-    if (status != STATUS_DONE) {
-        return status;
+    const option_row *row = find_long(p, text, size);
+    if (row == NULL) {
+        return STATUS_USAGE;
     }
     (void)snprintf(shown, sizeof(shown), "--%s", row->name);
     if (row->value == NULL && value != NULL) {

@@ -177,6 +177,16 @@ static pyprof_status has_thread(pyprof_target *target, pyprof_error *err)
     return PYPROF_OK;
 }
 
+/* Whether the runtime begins with a description of itself. */
+static bool describes_itself(const pyprof_target *target)
+{
+    static const char cookie[8] = {'x', 'd', 'e', 'b', 'u', 'g', 'p', 'y'};
+    char start[sizeof(cookie)];
+    return pp_reader_read(target->reader, target->runtime.address, start,
+                          sizeof(start)) == PYPROF_OK &&
+           memcmp(start, cookie, sizeof(cookie)) == 0;
+}
+
 /* One look: is there a runtime, and does it have a thread? Without a search,
  * only at the place that is known already. */
 static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
@@ -206,6 +216,7 @@ static pyprof_status look(pyprof_target *target, bool search, pyprof_error *err)
     target->has_runtime = false;
     PP_TRY(has_thread(target, err));
     if (!had_runtime) {
+        target->self_described = describes_itself(target);
         pp_log_line(&target->log, PYPROF_LOG_INFO, "target",
                     "Python %u.%u at 0x%llx of process %lld, found by %s in %s",
                     (unsigned)(target->runtime.hex_version >> 24),
@@ -352,35 +363,27 @@ pyprof_status pp_target_ready(pyprof_target *target, uint64_t timeout_ns,
 /* ---- opening and closing ---------------------------------------------------
  */
 
-/* A handle without a process. */
-static pyprof_status handle_new(const pp_target_config *config,
-                                pyprof_target **out, pyprof_error *err)
+/* A handle without a process; NULL when out of memory. */
+static pyprof_target *handle_new(const pp_allocator *allocator,
+                                 const pp_target_config *config)
 {
-    pyprof_target *target =
-        pp_calloc(config->allocator, 1, sizeof(pyprof_target));
+    pyprof_target *target = pp_calloc(allocator, 1, sizeof(pyprof_target));
     if (target == NULL) {
-        return pp_error_memory(err, "a target");
+        return NULL;
     }
-    /* The caller's allocator was checked when its opts were read. */
-    pyprof_status status =
-        pp_alloc_init(&target->allocator, config->allocator, err);
-    if (status != PYPROF_OK) {
-        pp_free(config->allocator, target);
-        return status;
-    }
+    target->allocator = *allocator;
     target->log = config->log;
     target->interrupt = pp_os_event_new(&target->allocator);
     target->shapes = pp_calloc(&target->allocator, config->n_shapes,
                                sizeof(pp_runtime_shape));
     if (target->interrupt == NULL || target->shapes == NULL) {
         pp_target_close(target);
-        return pp_error_memory(err, "a target");
+        return NULL;
     }
     memcpy(target->shapes, config->shapes,
            config->n_shapes * sizeof(pp_runtime_shape));
     target->n_shapes = config->n_shapes;
-    *out = target;
-    return PYPROF_OK;
+    return target;
 }
 
 static pyprof_status open_process(pyprof_target *target, int64_t pid,
@@ -400,8 +403,12 @@ static pyprof_status open_process(pyprof_target *target, int64_t pid,
 pyprof_status pp_target_open(int64_t pid, const pp_target_config *config,
                              pyprof_target **out, pyprof_error *err)
 {
-    pyprof_target *target;
-    PP_TRY(handle_new(config, &target, err));
+    pp_allocator allocator;
+    PP_TRY(pp_alloc_init(&allocator, config->allocator, err));
+    pyprof_target *target = handle_new(&allocator, config);
+    if (target == NULL) {
+        return pp_error_memory(err, "a target");
+    }
     pyprof_status status = open_process(target, pid, err);
     if (status != PYPROF_OK) {
         pp_target_close(target);
@@ -415,8 +422,12 @@ pyprof_status pp_target_spawn(const pp_os_command *command,
                               const pp_target_config *config,
                               pyprof_target **out, pyprof_error *err)
 {
-    pyprof_target *target;
-    PP_TRY(handle_new(config, &target, err));
+    pp_allocator allocator;
+    PP_TRY(pp_alloc_init(&allocator, config->allocator, err));
+    pyprof_target *target = handle_new(&allocator, config);
+    if (target == NULL) {
+        return pp_error_memory(err, "a target");
+    }
     pyprof_status status =
         pp_os_spawn(&target->allocator, command, &target->process, err);
     if (status != PYPROF_OK) {
@@ -471,7 +482,7 @@ void pp_target_describe(const pyprof_target *target, pyprof_target_info *out)
         const char *found_by = pp_target_found_text(runtime->found_by);
         out->version = (int32_t)runtime->hex_version;
         out->free_threaded = (runtime->build & PP_BUILD_FREE_THREADED) != 0;
-        out->self_described = runtime->hex_version >= 0x030d0000;
+        out->self_described = target->self_described;
         out->runtime = runtime->address;
         out->found_by.data = found_by;
         out->found_by.size = strlen(found_by);

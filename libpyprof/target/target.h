@@ -127,11 +127,12 @@ struct pyprof_target {
     pp_log log;
     pp_os_process *process;
     pp_reader *reader;
-    pp_runtime runtime; /* meaningful with has_runtime */
-    bool has_runtime;   /* and it had a thread when it was looked at */
-    bool child;         /* started by pp_target_spawn */
-    bool self;          /* the calling process */
-    uint64_t image_id;  /* of the program that `runtime` belongs to */
+    pp_runtime runtime;  /* meaningful with has_runtime */
+    bool has_runtime;    /* and it had a thread when it was looked at */
+    bool child;          /* started by pp_target_spawn */
+    bool self;           /* the calling process */
+    bool self_described; /* its runtime begins with a description */
+    uint64_t image_id;   /* of the program that `runtime` belongs to */
     pp_os_event *interrupt;
     pp_runtime_shape *shapes; /* own copy, for looking again after an exec */
     size_t n_shapes;
