@@ -9,11 +9,17 @@
  */
 #include "layout/linetable.h"
 
+static bool same_position(const pp_line_range *a, const pp_line_range *b)
+{
+    return a->line == b->line && a->end_line == b->end_line &&
+           a->column == b->column && a->end_column == b->end_column;
+}
+
 bool pp_linetable_add(pp_line_decoder *d, uint32_t width,
                       const pp_line_range *position)
 {
     uint32_t left = d->code_size - d->offset;
-    pp_line_range *last;
+    pp_line_range *range;
 
     if (width > left) {
         width = left;
@@ -21,20 +27,16 @@ bool pp_linetable_add(pp_line_decoder *d, uint32_t width,
     if (width == 0) {
         return true;
     }
-    last = d->n > 0 ? &d->out[d->n - 1] : NULL;
-    if (last != NULL && last->end == d->offset &&
-        last->line == position->line && last->end_line == position->end_line &&
-        last->column == position->column &&
-        last->end_column == position->end_column) {
-        last->end += width;
+    /* All ranges so far are without gaps: the last ends here. */
+    if (d->n > 0 && same_position(&d->out[d->n - 1], position)) {
+        d->out[d->n - 1].end += width;
+    } else if (d->n == d->max) {
+        return false;
     } else {
-        if (d->n == d->max) {
-            return false;
-        }
-        d->out[d->n] = *position;
-        d->out[d->n].start = d->offset;
-        d->out[d->n].end = d->offset + width;
-        d->n++;
+        range = &d->out[d->n++];
+        *range = *position;
+        range->start = d->offset;
+        range->end = d->offset + width;
     }
     d->offset += width;
     return true;

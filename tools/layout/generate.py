@@ -1,26 +1,24 @@
 #!/usr/bin/env python3
 """Makes libpyprof/layout/py3XX.c from the headers of one CPython.
 
-    tools/layout/generate.py INCLUDE [-DNAME[=VALUE]]... [-o FILE | --check FILE]
+    tools/layout/generate.py NAME INCLUDE [--check | -o FILE] [-D NAME=VALUE]...
 
-INCLUDE is the folder that has Python.h and internal/. probe.c is compiled
-against it, for each architecture, never linked or run, and the object's
-sections are read. Without -o the table goes to standard output; --check fails
-if FILE is not what would be written.
+NAME is the table's, such as 3.14 or 3.14t; INCLUDE is the folder that has
+Python.h and internal/ of that version. probe.c is compiled against it, for each
+architecture, never linked or run, and the object's sections are read. --check
+fails if the table is not what would be written; -o writes elsewhere, "-" to
+standard output. -D is for builds with more options than OPTIONS gives.
 
 To add a version of CPython:
  1. fields.def: its conditions (the compiler names each member that is gone);
- 2. this program, with -D of what the build itself was compiled with. Headers
-    do not tell _Py_TIER2, the JIT's tier: without -D_Py_TIER2=3 the sizes of
-    3.15's runtime and interpreters are 8 bytes short of those of a build that
-    has it (offsets of what is read here are the same either way);
- 3. a row in libpyprof/layout/versions.def.
+ 2. this program, to make its tables, with and without the GIL;
+ 3. a row for each in libpyprof/layout/versions.def.
 
 One table serves x86-64 and AArch64: both are 64-bit little-endian, and types
 have equal sizes and alignments, except those of the C library - glibc's
 pthread_mutex_t has 40 and 48 bytes. What lies behind one differs: such a value
 is written PP_ARCH(X86_64, AARCH64). Debian's headers need the files of both
-architectures' packages in one folder, for pyconfig.h.
+architectures' libpython3.X-dev in one folder, for pyconfig.h.
 """
 
 import argparse
@@ -40,6 +38,10 @@ IMAGE = struct.Struct("<40sQQ")
 WORD, NUMBER, SIZE, AT, MEANS, BUILD = range(6)
 
 NONE = "PP_NONE"
+# What these builds were compiled with that is in no header: (first version,
+# ending of the name, -D). _Py_TIER2 is the JIT's: it lengthens thread states, so
+# without it the sizes of 3.15's runtime and interpreters are 8 bytes short.
+OPTIONS = (((3, 13), "t", "Py_GIL_DISABLED"), ((3, 14), "", "_Py_TIER2=3"))
 COMPILERS = ("gcc", "aarch64-linux-gnu-gcc")  # the order of PP_ARCH
 # What an element of an array means that no row of fields.def gives.
 UNMEANT = {"fr.owners": "PP_OWNER_BAD", "gen.states": "PP_GEN_BAD"}
@@ -84,6 +86,12 @@ def sections(path, names):
     return [found[name] for name in names]
 
 
+def options(args):
+    version = tuple(map(int, args.name.rstrip("t").split(".")))
+    return [define for first, ending, define in OPTIONS
+            if version >= first and args.name.endswith(ending)] + args.define
+
+
 def compile_probe(args, compiler):
     include = pathlib.Path(args.include)
     if not (include / "Python.h").is_file():
@@ -99,7 +107,7 @@ def compile_probe(args, compiler):
         command = [compiler, "-std=gnu11", "-O0", "-w", "-c",
                    str(HERE / "probe.c"), "-o", str(output)]
         command += ["-I" + str(f) for f in folders if f.is_dir()]
-        command += ["-D" + d for d in args.define]
+        command += ["-D" + d for d in options(args)]
         done = subprocess.run(command)
         if done.returncode:
             die("%s: the probe does not compile against %s"
@@ -266,11 +274,15 @@ def render(args):
     build = {row.field: row for row in rows if row.kind == BUILD}
     version = build["version"].text
     thin = "free_threaded" in build
-    symbol = "py3%d%s" % (build["version"].value >> 16 & 0xFF,
-                          "t" if thin else "")
+    name = "%d.%d%s" % (build["version"].value >> 24,
+                        build["version"].value >> 16 & 0xFF,
+                        "t" if thin else "")
+    if name != args.name:
+        die("%s has the headers of %s" % (args.include, name))
+    symbol = "py" + name.replace(".", "")
     headers = {where_is(args.include, t)
                for t in {r.text for r in rows if r.kind in (SIZE, AT)}}
-    defines = "".join(" -D" + d for d in args.define)
+    defines = "".join(" -D" + d for d in options(args))
     out = ["/*",
            " * py3XX: layout of CPython %s%s."
            % (version, ", free-threaded" if thin else ""),
@@ -301,20 +313,27 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
         epilog="How to add a version: see the top of this file.")
+    parser.add_argument("name", help="of the table, such as 3.14t")
     parser.add_argument("include", help="folder of Python.h")
-    parser.add_argument("-D", dest="define", action="append", default=[])
-    target = parser.add_mutually_exclusive_group()
-    target.add_argument("-o", metavar="FILE", help="write here")
-    target.add_argument("--check", metavar="FILE", help="compare with this")
+    parser.add_argument("-D", dest="define", action="append", default=[],
+                        metavar="NAME=VALUE", help="another build's option")
+    parser.add_argument("-o", dest="output", metavar="FILE",
+                        help="write here, not into libpyprof/layout")
+    parser.add_argument("--check", action="store_true",
+                        help="compare instead of writing")
     args = parser.parse_args()
+    if not re.fullmatch(r"\d+\.\d+t?", args.name):
+        die("not a name of a table: " + args.name)
     text = render(args)
+    output = pathlib.Path(args.output or LAYOUT_H.with_name(
+        "py%s.c" % args.name.replace(".", "")))
     if args.check:
-        if pathlib.Path(args.check).read_text() != text:
-            die("%s is not what %s gives" % (args.check, args.include))
-    elif args.o:
-        pathlib.Path(args.o).write_text(text)
-    else:
+        if output.read_text() != text:
+            die("%s is not what %s gives" % (output, args.include))
+    elif args.output == "-":
         sys.stdout.write(text)
+    else:
+        output.write_text(text)
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def check_objects():
         mark = object()
         more = [mark] * 7
         before = number(id(mark) + at("ob.refcnt"), 4)
-        del more
+        more.clear()
         check("ob.refcnt", before - number(id(mark) + at("ob.refcnt"), 4), 7)
     three = (object(), object(), object())
     check("ob.var_size", word(id(three) + at("ob.var_size")), 3)
@@ -522,11 +522,11 @@ def check_generators(t):
             number(here + at("fr.owner"), 1)], 1)
         check("a generator that is suspended", state(inner), (1,))
         check("a generator that is new", state(plain()), (0,))
-        running = []
-        watcher = (running.append(state(watcher)) for _ in range(1))
-        check("a generator that is done", list(watcher) and state(watcher),
-              (4,))
-        check("a generator that runs", running, [(3,)])
+        here_is = []
+        watcher = (state(here_is[0]) for _ in range(1))
+        here_is.append(watcher)
+        check("a generator that runs", list(watcher), [(3,)])
+        check("a generator that is done", state(watcher), (4,))
     check("a generator's frame", untagged(word(here + at("fr.code"))),
           id(plain.__code__))
     check("a generator's locals", untagged(
