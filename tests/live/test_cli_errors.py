@@ -157,6 +157,8 @@ def test_seccomp():
             done = subprocess.run(
                 [harness.CLI, command] + options + [str(target.pid)],
                 preexec_fn=forbid, stdin=subprocess.DEVNULL,
+                # LeakSanitizer would need ptrace.
+                env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"),
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 encoding="utf-8")
             # Another way to the memory may be open; else the rule is named.
