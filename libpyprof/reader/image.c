@@ -42,8 +42,7 @@ static void put_number(uint8_t *p, uint64_t value, int bytes)
     }
 }
 
-/* ---- reading an image
- * -------------------------------------------------------- */
+/* ---- reading an image ----------------------------------------------- */
 
 typedef struct segment {
     uint64_t address, size;
@@ -193,8 +192,7 @@ bool pp_reader_image_info(const pp_reader *reader, pp_image_info *out)
     return true;
 }
 
-/* ---- recording
- * ------------------------------------------------------------------ */
+/* ---- recording ------------------------------------------------------ */
 
 typedef struct page {
     uint64_t number;
@@ -227,7 +225,7 @@ static page *page_of(recorder *self, uint64_t number)
     uint64_t *value = NULL;
     if (new_page != NULL &&
         pp_grow(self->base.allocator, (void **)&self->pages, &self->cap,
-                sizeof(*self->pages), self->n + 1, 0)) {
+                sizeof(page *), self->n + 1, 0)) {
         value = pp_map_put(&self->index, number, NULL);
     }
     if (value == NULL) {

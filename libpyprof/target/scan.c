@@ -17,6 +17,7 @@
 enum {
     BATCH = 1000,
     TEXT_SIZE = 256,
+    MAX_WORD = 80,
     MAX_THREADS = 64,
     MAX_INTERPRETERS = 1000
 };
@@ -91,18 +92,20 @@ static uint32_t parse_version(const char *text)
         }
     }
     at += *at == '+';
-    if (strncmp(at, " (", 2) != 0 || (major != 2 && major != 3)) {
+    if (*at != ' ' || (major != 2 && major != 3)) {
         return 0;
     }
-    at = strstr(at, ") ");
-    if (at == NULL) {
+    /* Some distributors put a word of their own before the build. */
+    const char *build = strstr(at, " (");
+    const char *end = build != NULL ? strstr(build, ") ") : NULL;
+    if (end == NULL || build - at > MAX_WORD) {
         return 0;
     }
-    at += 2;
-    at += *at == '\n';
-    return *at != '[' ? 0
-                      : major << 24 | minor << 16 | micro << 8 | level << 4 |
-                            (serial & 0xf);
+    end += 2;
+    end += *end == '\n';
+    return *end != '[' ? 0
+                       : major << 24 | minor << 16 | micro << 8 | level << 4 |
+                             (serial & 0xf);
 }
 
 /* The version text in the data that is loaded. */

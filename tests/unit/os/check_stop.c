@@ -52,7 +52,7 @@ static void *turn(void *user)
     shared->tids[i] = syscall(SYS_gettid);
     while (!shared->stop) {
         shared->turns[i]++;
-        if (shared->turns[i] % 100000 == 0 && i % 2 == 1) {
+        if (shared->turns[i] % 1000 == 0 && i % 2 == 1) {
             nap(); /* some sleep now and then */
         }
     }
@@ -445,7 +445,7 @@ START_TEST(test_waits_of_others)
     pp_os_process *process = open_process(h.pid);
     waiting = true;
     pthread_create(&thread, NULL, wait_for_any, NULL);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 50; i++) {
         uint64_t tid = (uint64_t)shared->tids[i % THREADS];
         ck_assert_int_eq(pp_os_thread_stop(process, tid, &err), PYPROF_OK);
         pp_os_thread_release(process, tid);

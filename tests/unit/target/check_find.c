@@ -109,18 +109,25 @@ static void put_python(const image *im, uint8_t *data)
     }
 }
 
+static void map_part(uint8_t *at, size_t size, int protection, int fd,
+                     off_t offset)
+{
+    int flags = MAP_PRIVATE | MAP_FIXED | (fd < 0 ? MAP_ANONYMOUS : 0);
+    if (mmap(at, size, protection, flags, fd, offset) != at) {
+        _exit(1);
+    }
+}
+
 /* Maps a file as a loader does. */
 static void map_image(const image *im, size_t i)
 {
     uint8_t *base = bases[i];
     int fd = open(im->path, O_RDONLY | O_CLOEXEC);
-    const int flags = MAP_PRIVATE | MAP_FIXED;
-    mmap(base, ELF_PAGE, PROT_READ, flags, fd, 0);
-    mmap(base + ELF_PAGE, ELF_PAGE, PROT_READ | PROT_EXEC, flags, fd, ELF_PAGE);
-    mmap(base + ELF_DATA, DATA_SIZE, PROT_READ | PROT_WRITE, flags, fd,
-         ELF_DATA);
-    mmap(base + ELF_DATA + DATA_SIZE, BSS_SIZE, PROT_READ | PROT_WRITE,
-         flags | MAP_ANONYMOUS, -1, 0);
+    map_part(base, ELF_PAGE, PROT_READ, fd, 0);
+    map_part(base + ELF_PAGE, ELF_PAGE, PROT_READ | PROT_EXEC, fd, ELF_PAGE);
+    map_part(base + ELF_DATA, DATA_SIZE, PROT_READ | PROT_WRITE, fd, ELF_DATA);
+    map_part(base + ELF_DATA + DATA_SIZE, BSS_SIZE, PROT_READ | PROT_WRITE, -1,
+             0);
     close(fd);
     put_python(im, base + ELF_DATA);
 }
@@ -264,7 +271,8 @@ static void expect_refused(pyprof_status expected, const char *words)
 }
 
 #define TEXT_38 "3.8.18 (default, Nov 20 2023, 01:00:00) \n[GCC 12.2.0]"
-#define TEXT_310 "3.10.0rc2 (main, Nov 20 2023, 01:00:00) [GCC 12.2.0]"
+#define TEXT_310 \
+    "3.10.0rc2 | by Somebody | (main, Nov 20 2023, 01:00:00) [GCC 12.2.0]"
 #define TEXT_311 "3.11.7+ (heads/x:1, Nov 20 2023, 01:00:00) [Clang 16]"
 
 /* ---- by name -------------------------------------------------------- */
