@@ -8,7 +8,9 @@
  *
  * Invariants: all interpreters and all threads go each step together, so that
  * the number of reads depends on the length of the way alone. A Thread object
- * is believed when its own `_ident` is what `_active` has it under.
+ * is believed when its own `_ident` is what `_active` has it under, and when a
+ * second look finds the same name: memory of one that ended meanwhile is soon
+ * another's.
  */
 #include "unwind/objects.h"
 
@@ -32,6 +34,8 @@ typedef struct thread {
     uint64_t ident_at, native_id_at, name_at; /* its attributes; 0: not found */
     uint64_t ident, native_id;
     pyprof_text name;
+    uint64_t first_native_id; /* of the first look */
+    pyprof_text first_name;
     pp_look look;
 } thread;
 
@@ -268,25 +272,57 @@ static pyprof_status keep_name(pp_names *n, const thread *t,
     return PYPROF_OK;
 }
 
+static pyprof_status look_until_done(pp_names *n, size_t first, size_t end)
+{
+    while (look_at_threads(n, first, end) == PP_LOOK_MORE) {
+        PP_TRY(pp_objects_fetch(&n->objects));
+    }
+    return n->objects.status;
+}
+
+static bool is_same(const thread *t)
+{
+    return t->look == PP_LOOK_DONE && t->native_id == t->first_native_id &&
+           t->name.size == t->first_name.size &&
+           memcmp(t->name.data, t->first_name.data, t->name.size) == 0;
+}
+
+static pyprof_status read_batch(pp_names *n, size_t first, size_t end,
+                                uint64_t main_ident)
+{
+    PP_TRY(look_until_done(n, first, end));
+    pp_objects_again(&n->objects);
+    PP_TRY(pp_objects_fetch(&n->objects));
+    for (size_t i = first; i < end; i++) {
+        thread *t = &n->threads[i];
+        if (t->look == PP_LOOK_DONE) {
+            *t = (thread){.source = t->source,
+                          .key = t->key,
+                          .object = t->object,
+                          .first_native_id = t->native_id,
+                          .first_name = t->name};
+        }
+    }
+    PP_TRY(look_until_done(n, first, end));
+    for (size_t i = first; i < end; i++) {
+        if (is_same(&n->threads[i])) {
+            PP_TRY(keep_name(n, &n->threads[i], main_ident));
+        }
+    }
+    return PYPROF_OK;
+}
+
 static pyprof_status read_threads(pp_names *n, uint64_t main_ident)
 {
     for (size_t first = 0; first < n->n_threads; first += BATCH) {
         size_t end =
             n->n_threads - first < BATCH ? n->n_threads : first + BATCH;
         if (first > 0) {
-            PP_TRY(n->objects.status);
             pp_objects_begin(&n->objects);
         }
-        while (look_at_threads(n, first, end) == PP_LOOK_MORE) {
-            PP_TRY(pp_objects_fetch(&n->objects));
-        }
-        for (size_t i = first; i < end; i++) {
-            if (n->threads[i].look == PP_LOOK_DONE) {
-                PP_TRY(keep_name(n, &n->threads[i], main_ident));
-            }
-        }
+        PP_TRY(read_batch(n, first, end, main_ident));
     }
-    return n->objects.status;
+    return PYPROF_OK;
 }
 
 /* ---- all of it

@@ -153,6 +153,30 @@ static void settle(pp_objects *o, size_t first, size_t end, uint8_t *bytes)
     }
 }
 
+static void want_again(void *user, uint64_t page, uint64_t state)
+{
+    pp_objects *o = user;
+    if (state > MISSING && o->n_wanted < o->cap_wanted) {
+        o->wanted[o->n_wanted++] = page;
+    }
+}
+
+void pp_objects_again(pp_objects *o)
+{
+    o->n_wanted = 0;
+    if (!pp_grow(o->allocator, (void **)&o->wanted, &o->cap_wanted,
+                 sizeof(uint64_t), o->n_pages, 0)) {
+        fail(o);
+        return;
+    }
+    pp_map_each(&o->pages, want_again, o);
+    for (size_t i = 0; i < o->n_wanted; i++) {
+        *pp_map_find(&o->pages, o->wanted[i]) = WANTED;
+    }
+    pp_arena_free(&o->arena);
+    o->hit_bytes = NULL;
+}
+
 static pyprof_status fetch(pp_objects *o, uint8_t *bytes)
 {
     enum { BATCH = 256 };

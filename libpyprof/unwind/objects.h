@@ -67,6 +67,9 @@ void pp_objects_init(pp_objects *objects, const pp_allocator *allocator,
 void pp_objects_free(pp_objects *objects);
 /* Forgets all copies. */
 void pp_objects_begin(pp_objects *objects);
+/* Forgets all copies, and wants all those pages again: what is then found as it
+ * was before, after a pp_objects_fetch, stood there in between. */
+void pp_objects_again(pp_objects *objects);
 /* Reads what was wanted; in one call when all of it is there.
  * PYPROF_ERR_NO_MEMORY, or what the reader says (PYPROF_ERR_GONE...); a fault
  * is not an error. */

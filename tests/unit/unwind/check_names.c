@@ -306,6 +306,70 @@ START_TEST(test_hostile)
 }
 END_TEST
 
+/* Another thread in the memory of one that ended, between any two reads. */
+static struct {
+    uint8_t *next;  /* the bytes that are there from one call on */
+    uint64_t calls; /* until then */
+} turn;
+
+static pyprof_status turning_readv(pp_reader *reader, void *to,
+                                   const pp_span *spans, size_t n,
+                                   size_t *out_spans, uint64_t *io_calls)
+{
+    world *w = (world *)reader;
+    if (turn.calls-- == 0) {
+        memcpy(w->bytes, turn.next, w->used);
+    }
+    return world_readv(reader, to, spans, n, out_spans, io_calls);
+}
+
+static void memory_may_change(world *w)
+{
+    static const pp_reader_ops turning = {.name = "turning",
+                                          .readv = turning_readv};
+    enum { MOST_CALLS = 40 };
+    uint64_t native_id = world_int(w, OTHER_TID);
+    world_near_page_end(w, 64 + w->layout->ob.str_ascii);
+    uint64_t text = world_str(w, "worker"); /* in two pages */
+    const world_item items[] = {
+        {world_str(w, "_name"), text},
+        {world_str(w, "_ident"), world_int(w, OTHER_IDENT)},
+        {world_str(w, "_native_id"), native_id},
+    };
+    const world_item active[] = {
+        {world_int(w, OTHER_IDENT),
+         world_instance(w, items, PP_COUNT_OF(items), WORLD_DICT)}};
+    uint64_t runtime = make_runtime(w, make_interp(w, active, 1, 0));
+    pp_names *names = names_of(w, runtime);
+    uint8_t *before = malloc(w->used);
+    memcpy(before, w->bytes, w->used);
+    world_put(w, text + w->layout->ob.str_ascii, "OTHERS", 6);
+    world_put_u32(w, native_id + w->layout->ob.long_digit, OTHER_TID + 1);
+    turn.next = malloc(w->used);
+    memcpy(turn.next, w->bytes, w->used);
+    w->reader.ops = &turning;
+    for (uint64_t at = 0; at < MOST_CALLS; at++) {
+        memcpy(w->bytes, before, w->used);
+        turn.calls = at;
+        ck_assert_int_eq(pp_names_read(names), PYPROF_OK);
+        pyprof_text old = pp_names_find(names, OTHER_IDENT, OTHER_TID);
+        pyprof_text new = pp_names_find(names, OTHER_IDENT, OTHER_TID + 1);
+        ck_assert(old.size == 0 || strcmp(old.data, "worker") == 0);
+        ck_assert(new.size == 0 || strcmp(new.data, "OTHERS") == 0);
+        ck_assert(at != 0 || new.size != 0);
+        ck_assert(at != MOST_CALLS - 1 || old.size != 0);
+    }
+    pp_names_free(names);
+    free(before);
+    free(turn.next);
+}
+
+START_TEST(test_changes)
+{
+    world_each(memory_may_change);
+}
+END_TEST
+
 static world *shared;
 static uint64_t shared_runtime;
 
@@ -368,4 +432,4 @@ START_TEST(test_gone)
 END_TEST
 
 SUITE_MAIN("unwind.names", test_names, test_many, test_missing, test_hostile,
-           test_no_memory, test_gone)
+           test_changes, test_no_memory, test_gone)
