@@ -5,7 +5,7 @@
 #include <pyprof/version.h>
 
 #define TEXT_OF(x) #x
-#define VERSION_TEXT(major, minor, patch)                                      \
+#define VERSION_TEXT(major, minor, patch) \
     TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
 int32_t pyprof_version_number(void)
