@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-/* ---- clock and pacing ------------------------------------------------- */
+/* ---- clock and pacing ----------------------------------------------- */
 
 /* Monotonic nanoseconds. */
 uint64_t pp_os_now(void);
@@ -29,7 +29,7 @@ bool pp_os_event_posted(const pp_os_event *event); /* cheap: no system call */
 void pp_os_event_clear(pp_os_event *event);
 void pp_os_event_free(pp_os_event *event);
 
-/* ---- threads of this process ------------------------------------------ */
+/* ---- threads of this process ---------------------------------------- */
 
 typedef struct pp_os_thread pp_os_thread;
 pyprof_status pp_os_thread_start(const pp_allocator *allocator,
@@ -58,7 +58,7 @@ void pp_os_thread_urgent(void);
 uint64_t pp_os_thread_cpu_ns(void);
 uint64_t pp_os_self_cpu_ns(void);
 
-/* ---- another process -------------------------------------------------- */
+/* ---- another process ------------------------------------------------ */
 
 typedef struct pp_os_process pp_os_process;
 
@@ -148,7 +148,7 @@ size_t pp_os_process_exe(pp_os_process *process, char *to, size_t size);
 /* The target's working directory as it sees it, "" when it can't be told. */
 size_t pp_os_process_cwd(pp_os_process *process, char *to, size_t size);
 
-/* ---- threads of another process --------------------------------------- */
+/* ---- threads of another process ------------------------------------- */
 
 /* Calls `visit` for each thread: its id here and in its own namespace (equal
  * when there is no other namespace). Stops when `visit` returns false. */
@@ -180,7 +180,7 @@ size_t pp_os_task_name(const pp_os_process *process, uint64_t os_id, char *to,
                        size_t size);
 void pp_os_task_close(pp_os_task *task);
 
-/* ---- stopping a thread ------------------------------------------------ */
+/* ---- stopping a thread ---------------------------------------------- */
 
 /* Stops one thread so that it can be read, without a signal that the target
  * could see. The caller's thread must be the one that releases it. A thread
@@ -205,7 +205,7 @@ pyprof_status pp_os_thread_may_stop(pp_os_process *process, uint64_t os_id,
  * when that thread ends, they are let go by themselves. */
 bool pp_os_threads_settle(pp_os_process *process);
 
-/* ---- starting a command ----------------------------------------------- */
+/* ---- starting a command --------------------------------------------- */
 
 typedef struct pp_os_command {
     const char *const *argv; /* argv[0] is looked up in PATH; NULL-terminated */

@@ -136,7 +136,7 @@ static bool let_go(pid_t tid)
     return trace(PTRACE_DETACH, tid, 0, signal) == 0;
 }
 
-/* ---- threads that stop late ------------------------------------------- */
+/* ---- threads that stop late ----------------------------------------- */
 
 static pp_os_late_stop *find_late(pp_os_process *process, pid_t tid)
 {
@@ -221,7 +221,7 @@ bool pp_os_threads_settle(pp_os_process *process)
     return process->n_late == 0;
 }
 
-/* ---- stop and release ------------------------------------------------- */
+/* ---- stop and release ----------------------------------------------- */
 
 static pyprof_status gone(pyprof_error *err, pid_t tid)
 {
@@ -377,7 +377,7 @@ void pp_os_thread_release(pp_os_process *process, uint64_t os_id)
     }
 }
 
-/* ---- asking only -------------------------------------------------------- */
+/* ---- asking only ---------------------------------------------------- */
 
 typedef struct attempt {
     pp_os_process *process;
