@@ -89,8 +89,9 @@ typedef struct pp_code {
 
 typedef enum pp_raw_kind {
     PP_RAW_PYTHON,
-    PP_RAW_SHIM,     /* entry from C */
-    PP_RAW_TRUNCATED /* only in records */
+    PP_RAW_SHIM,      /* entry from C */
+    PP_RAW_TRUNCATED, /* only in records */
+    PP_RAW_CLEARED    /* innermost and being left: it has no code any more */
 } pp_raw_kind;
 
 /* One element of the chain of frames, as it was read. */
@@ -150,6 +151,7 @@ typedef struct pp_slot {
 
     /* this round */
     uint64_t next, first_frame, flags;
+    uint64_t bottom; /* what stands for a frame below the outermost; or 0 */
     uint64_t datastack_top;
     uint64_t walk_at; /* frame to go on with */
     uint32_t walk_steps;
@@ -163,6 +165,7 @@ typedef struct pp_slot {
     int32_t state;
     uint32_t sound; /* torn: frames from the root that are sure */
     uint32_t same;  /* frames from the root equal to the last chain */
+    uint64_t root;  /* outermost frame of the last chain that was proven */
     pp_chain now;
     /* the last round that was recorded */
     pp_chain last;
@@ -189,6 +192,11 @@ typedef struct pp_interp {
 
 enum { PP_MAX_INTERPS = 1024 };
 
+/* A second look: what was read between it and the first, and itself. */
+typedef struct pp_second {
+    pp_view between, after;
+} pp_second;
+
 struct pp_unwind {
     pp_allocator allocator;
     pp_reader *reader;
@@ -202,13 +210,14 @@ struct pp_unwind {
     pp_unwind_care care;
 
     pp_gather plan;
-    pp_view head, a, once, b, tail;
+    pp_view head, a, tail;
+    pp_second plan_look; /* sections `once` and `b` */
     bool plan_dirty;
     bool plan_full;   /* the plan has all threads, not just the holders */
     uint32_t misses;  /* rounds in a row in which the shortcut would fail */
     uint64_t full_ns; /* when all was last read */
     pp_gather check;
-    pp_view check_view;
+    pp_second check_look;
     pp_extra extra;
 
     pp_interp *interps;
@@ -239,6 +248,7 @@ struct pp_unwind {
     uint32_t ident_offset; /* of the thread id in struct pthread (<= 3.10) */
     bool ident_searched;
     uint32_t ts_low, ts_high; /* the part of a thread state that is read */
+    bool has_shims;           /* every stack ends in one, at its root */
 
     pp_unwind_counters counters;
 };
@@ -248,8 +258,10 @@ struct pp_unwind {
 
 /* Makes the plan for the threads at hand. */
 bool pp_plan_make(pp_unwind *u, bool full);
-/* Adds what a chain needs to be read again. */
-void pp_plan_check_slot(pp_unwind *u, const pp_slot *slot);
+/* Adds to `check` what a second look at a chain needs: what says which frame is
+ * current, and (in a later section) the frames. */
+void pp_plan_check_current(pp_unwind *u, const pp_slot *slot);
+void pp_plan_check_frames(pp_unwind *u, const pp_slot *slot);
 
 /* ---- interps.c ------------------------------------------------------------
  */
@@ -312,9 +324,9 @@ void pp_walk_begin(pp_slot *slot);
 pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot);
 /* Compares the chain with a second look at the same places. */
 typedef enum pp_verdict { PP_SAME, PP_MOVED_LEAF, PP_CHANGED } pp_verdict;
-pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view);
+pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_second *look);
 /* Frames from the root that a first and a second look agree on. */
-uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_view *view);
+uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_second *look);
 bool pp_chain_reserve(const pp_allocator *a, pp_chain *chain, uint32_t need,
                       uint32_t max);
 

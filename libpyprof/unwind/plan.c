@@ -5,7 +5,8 @@
  *   a     thread states, windows of data stacks, frames outside of them, heads
  *         of code objects that must be fresh
  *   once  of the threads that may run meanwhile: thread state and shims
- *   b     of the same threads: windows and other frames again, for comparison
+ *   b     of the same threads: windows and other frames again, for comparison;
+ *         thread state and shims, too, when they run on (PP_CARE_CHECKED)
  *   tail  the GIL again
  *
  * The order carries the proof. Who holds the GIL is read before anything that
@@ -20,7 +21,7 @@
  * "Equal, so it stood still" is as good as sure where the reader keeps the
  * thread from running (PP_CARE_STRICT). A thread that runs on may be back at
  * the same place in the microseconds between: then nothing is read just once,
- * and thread state and stack must fit in both looks by themselves.
+ * and thread state and stack must fit in the second look by themselves, too.
  *
  * A plan stands until something was missing in it or has not been met for a
  * while.
@@ -143,12 +144,20 @@ static void add_hot(pp_unwind *u, add_part part)
     }
 }
 
+/* What says which frame is current: to be read between two looks at them. */
+static void add_current(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    if (!header_twice(u)) {
+        add_header(g, u, slot);
+    } else if (slot->cframe != 0) {
+        add_field(g, slot->cframe, u->layout->cframe.current_frame);
+    }
+}
+
 static void add_once(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 {
     add_sides(g, u, slot, true);
-    if (!header_twice(u)) {
-        add_header(g, u, slot);
-    }
+    add_current(g, u, slot);
 }
 
 static void add_twice(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
@@ -159,6 +168,13 @@ static void add_twice(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
     }
 }
 
+/* Not the thread state: that comes next. */
+static void add_before(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    add_twice(g, u, slot);
+    add_sides(g, u, slot, true);
+}
+
 static void add_all(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 {
     add_twice(g, u, slot);
@@ -167,7 +183,7 @@ static void add_all(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 
 bool pp_plan_make(pp_unwind *u, bool full)
 {
-    bool some_once = u->care == PP_CARE_STRICT;
+    bool strict = u->care == PP_CARE_STRICT;
     pp_gather_begin(&u->plan);
     add_head(u);
     pp_gather_section(&u->plan);
@@ -178,16 +194,16 @@ bool pp_plan_make(pp_unwind *u, bool full)
             slot->tstate != 0 && slot->hot && u->care != PP_CARE_STOPPED;
         if (slot->tstate != 0 && (full || slot->hot)) {
             expire(u, slot);
-            (slot->in_plan_twice && some_once ? add_twice : add_all)(&u->plan,
-                                                                     u, slot);
+            add_part part = !slot->in_plan_twice ? add_all
+                            : strict             ? add_twice
+                                                 : add_before;
+            part(&u->plan, u, slot);
         }
     }
     pp_gather_section(&u->plan);
-    if (some_once) {
-        add_hot(u, add_once);
-    }
+    add_hot(u, strict ? add_once : add_current);
     pp_gather_section(&u->plan);
-    add_hot(u, some_once ? add_twice : add_all);
+    add_hot(u, strict ? add_twice : add_all);
     pp_gather_section(&u->plan);
     for (size_t i = 0; i < u->n_interps && u->opts.all_threads; i++) {
         add_gil(&u->plan, u, &u->interps[i]);
@@ -200,20 +216,24 @@ bool pp_plan_make(pp_unwind *u, bool full)
     }
     u->head = pp_gather_view(&u->plan, 0);
     u->a = pp_gather_view(&u->plan, 1);
-    u->once = pp_gather_view(&u->plan, 2);
-    u->b = pp_gather_view(&u->plan, 3);
+    u->plan_look = (pp_second){.between = pp_gather_view(&u->plan, 2),
+                               .after = pp_gather_view(&u->plan, 3)};
     u->tail = pp_gather_view(&u->plan, 4);
     return true;
 }
 
-void pp_plan_check_slot(pp_unwind *u, const pp_slot *slot)
+void pp_plan_check_current(pp_unwind *u, const pp_slot *slot)
 {
-    const pp_layout *l = u->layout;
-    pp_gather_add(&u->check, slot->tstate + u->ts_low, u->ts_high - u->ts_low);
-    if (l->frame_kind == PP_FRAMES_CFRAME && slot->cframe != 0) {
-        add_field(&u->check, slot->cframe, l->cframe.current_frame);
+    add_current(&u->check, u, slot);
+}
+
+void pp_plan_check_frames(pp_unwind *u, const pp_slot *slot)
+{
+    if (header_twice(u)) {
+        add_header(&u->check, u, slot);
     }
     for (uint32_t i = 0; i < slot->now.n; i++) {
-        pp_gather_add(&u->check, slot->now.frames[i].address, l->fr.size);
+        pp_gather_add(&u->check, slot->now.frames[i].address,
+                      u->layout->fr.size);
     }
 }

@@ -5,9 +5,11 @@
  *    GIL from another thread moves `switch_number`; so while that number and
  *    the holder are the same before and after a read, only the holder can have
  *    run. All others are read once.
- * 2. What may run is read twice in the same call, everything first, then
- *    everything again. Equal links (current frame, callers, code, instruction)
- *    mean that there was a moment, between the two, at which all of it held.
+ * 2. The frames of what may run are read twice in the same call, and what says
+ *    which is current in between. Equal links (callers, code, instruction) mean
+ *    that the frames stood still, so at the moment in between all of it held.
+ *    The innermost instruction of a thread that runs on moves all the time: it
+ *    may be that of a call of the same function just before or after.
  * 3. When the plan fell short the second look is one more call, after the last
  *    of the extra ones.
  * 4. Without a GIL all threads may run. A verdict is about a stack, not a
@@ -41,20 +43,47 @@ bool pp_prove_may_run(const pp_unwind *u, const pp_slot *slot)
            !interp->gil_known || interp->holder == slot->tstate;
 }
 
-static void give_verdict(pp_unwind *u, pp_slot *slot, pp_view *view)
+static void note_root(pp_slot *slot)
 {
-    pp_verdict verdict = pp_walk_verify(u, slot, view);
-    bool same = verdict == PP_SAME ||
-                (verdict == PP_MOVED_LEAF && u->care != PP_CARE_STRICT);
-    slot->state = same ? PYPROF_STACK_WHOLE : PYPROF_STACK_TORN;
-    slot->sound = same ? slot->now.n : pp_walk_sound(u, slot, view);
+    if (slot->now.n > 0 && !slot->now.truncated) {
+        slot->root = slot->now.frames[slot->now.n - 1].address;
+    }
 }
 
+/* An innermost frame that moved may have been left and entered again, and have
+ * led nowhere meanwhile (as a generator does that waits). Where the walk can't
+ * see that a chain is complete, it has to end where others ended. */
+static bool ends_well(const pp_unwind *u, const pp_slot *slot)
+{
+    return u->has_shims || u->layout->ts.base_frame != PP_NONE ||
+           slot->now.truncated ||
+           slot->now.frames[slot->now.n - 1].address == slot->root;
+}
+
+static void give_verdict(pp_unwind *u, pp_slot *slot, pp_second *look)
+{
+    pp_verdict verdict = pp_walk_verify(u, slot, look);
+    bool same =
+        verdict == PP_SAME || (verdict == PP_MOVED_LEAF &&
+                               u->care != PP_CARE_STRICT && ends_well(u, slot));
+    if (verdict == PP_SAME) {
+        note_root(slot);
+    }
+    slot->state = same ? PYPROF_STACK_WHOLE : PYPROF_STACK_TORN;
+    slot->sound = same ? slot->now.n : pp_walk_sound(u, slot, look);
+}
+
+/* One more call, in the order of the plan (see there): what says which frame is
+ * current, after all of the first look; then the frames; then the GIL. */
 static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
 {
     pp_gather_begin(&u->check);
     for (size_t i = 0; i < n; i++) {
-        pp_plan_check_slot(u, &u->slots[slots[i]]);
+        pp_plan_check_current(u, &u->slots[slots[i]]);
+    }
+    pp_gather_section(&u->check);
+    for (size_t i = 0; i < n; i++) {
+        pp_plan_check_frames(u, &u->slots[slots[i]]);
     }
     pp_gather_section(&u->check);
     for (size_t i = 0; i < u->n_interps; i++) {
@@ -71,13 +100,22 @@ static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
     }
     u->counters.extra++;
     PP_TRY(pp_gather_run(&u->check, u->reader));
-    u->check_view = pp_gather_view(&u->check, 0);
+    u->check_look = (pp_second){.between = pp_gather_view(&u->check, 0),
+                                .after = pp_gather_view(&u->check, 1)};
     return PYPROF_OK;
+}
+
+/* A shim is read once because the frame above it stood still. One that is
+ * innermost (its frame is left, C goes on) has none above. */
+static bool needs_more(const pp_unwind *u, const pp_slot *slot)
+{
+    return u->care == PP_CARE_STRICT && slot->now.n > 0 &&
+           (slot->now.frames[0].offset_kind & 3) == PP_RAW_SHIM;
 }
 
 /* Judges the threads of `work`; those that need another look come back at its
  * front. */
-static size_t judge(pp_unwind *u, uint32_t *work, size_t n, pp_view *view,
+static size_t judge(pp_unwind *u, uint32_t *work, size_t n, pp_second *look,
                     bool second)
 {
     size_t again = 0;
@@ -85,15 +123,19 @@ static size_t judge(pp_unwind *u, uint32_t *work, size_t n, pp_view *view,
         pp_slot *slot = &u->slots[work[i]];
         slot->sound = 0;
         if (slot->walk != PP_WALK_DONE) {
-            slot->state = slot->may_run && u->care != PP_CARE_STOPPED
-                              ? PYPROF_STACK_TORN
-                              : PYPROF_STACK_UNREADABLE;
+            /* What stood still, as far as can be known, won't get better. */
+            bool still = u->care == PP_CARE_STOPPED ||
+                         (!slot->may_run && u->interps[slot->interp].certified);
+            slot->state = still ? PYPROF_STACK_UNREADABLE : PYPROF_STACK_TORN;
         } else if (u->care == PP_CARE_STOPPED) {
             slot->state = PYPROF_STACK_WHOLE;
-        } else if (view != NULL && (second || slot->in_plan_twice)) {
-            give_verdict(u, slot, view);
+            note_root(slot);
+        } else if (look != NULL &&
+                   (second || (slot->in_plan_twice && !needs_more(u, slot)))) {
+            give_verdict(u, slot, look);
         } else if (!slot->may_run && u->interps[slot->interp].certified) {
             slot->state = PYPROF_STACK_WHOLE;
+            note_root(slot);
         } else {
             work[again++] = work[i];
         }
@@ -115,7 +157,7 @@ pyprof_status pp_prove(pp_unwind *u, size_t n)
             certify(u, &tail);
         }
     }
-    n = judge(u, u->work, n, planned ? &u->b : NULL, false);
+    n = judge(u, u->work, n, planned ? &u->plan_look : NULL, false);
     for (int pass = 0; n > 0 && pass < 2; pass++) {
         /* First those that may run; the rest is proven if the GIL stayed. */
         size_t hot = 0;
@@ -128,10 +170,10 @@ pyprof_status pp_prove(pp_unwind *u, size_t n)
         }
         PP_TRY(look_again(u, u->work, hot));
         if (u->opts.all_threads && pass == 0) {
-            pp_view gil = pp_gather_view(&u->check, 1);
+            pp_view gil = pp_gather_view(&u->check, 2);
             certify(u, &gil);
         }
-        judge(u, u->work, hot, &u->check_view, true);
+        judge(u, u->work, hot, &u->check_look, true);
         memmove(u->work, u->work + hot, (n - hot) * sizeof(uint32_t));
         n = judge(u, u->work, n - hot, NULL, false);
     }

@@ -68,8 +68,10 @@ static void cut_chain(pp_slot *slot)
     if (keep > chain->n) {
         keep = chain->n;
     }
-    memmove(chain->frames, chain->frames + (chain->n - keep),
-            keep * sizeof(pp_raw_frame));
+    if (keep > 0) {
+        memmove(chain->frames, chain->frames + (chain->n - keep),
+                keep * sizeof(pp_raw_frame));
+    }
     chain->n = keep;
     chain->truncated = false;
     if (slot->same > keep) {

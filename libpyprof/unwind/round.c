@@ -195,7 +195,8 @@ static pyprof_status run_plan(pp_unwind *u, bool full)
     if (PP_UNLIKELY(!u->plan.whole)) {
         /* What the views remember may not be there this time. */
         u->head.hit_size = u->a.hit_size = 0;
-        u->once.hit_size = u->b.hit_size = u->tail.hit_size = 0;
+        u->plan_look.between.hit_size = u->plan_look.after.hit_size = 0;
+        u->tail.hit_size = 0;
     }
     return status;
 }
@@ -392,6 +393,7 @@ static void header_range(pp_unwind *u)
     uint32_t fields[] = {l->ts.next,
                          l->ts.interp,
                          l->ts.frame,
+                         l->ts.base_frame,
                          l->ts.thread_id,
                          l->ts.id,
                          l->ts.native_thread_id,
@@ -407,6 +409,17 @@ static void header_range(pp_unwind *u)
         u->ts_low = fields[i] < u->ts_low ? fields[i] : u->ts_low;
         u->ts_high = fields[i] + 8 > u->ts_high ? fields[i] + 8 : u->ts_high;
     }
+}
+
+static bool has_shims(const pp_layout *l)
+{
+    for (size_t i = 0; l->fr.owner != PP_NONE && i < PP_COUNT_OF(l->fr.owners);
+         i++) {
+        if (l->fr.owners[i] == PP_OWNER_SHIM) {
+            return true;
+        }
+    }
+    return false;
 }
 
 pyprof_status pp_unwind_new(const pp_allocator *allocator, pp_reader *reader,
@@ -431,6 +444,7 @@ pyprof_status pp_unwind_new(const pp_allocator *allocator, pp_reader *reader,
     pp_map_init(&u->slot_of, &u->allocator);
     pp_map_init(&u->code_of, &u->allocator);
     header_range(u);
+    u->has_shims = has_shims(layout);
     *out = u;
     return PYPROF_OK;
 }

@@ -28,7 +28,7 @@ const uint8_t *pp_walk_find(pp_unwind *u, uint64_t address, uint64_t size,
     if (PP_LIKELY(p != NULL)) {
         return p;
     }
-    p = pp_view_find(&u->once, address, size);
+    p = pp_view_find(&u->plan_look.between, address, size);
     if (p != NULL) {
         return p;
     }
@@ -106,18 +106,32 @@ static uint64_t window_end(uint64_t top)
     return top + WINDOW_SLACK < page_end ? top + WINDOW_SLACK : page_end;
 }
 
+/* What says which frame is current, as it was read between two looks at the
+ * frames; a neighbour may have brought it along in another section, too. */
+static const uint8_t *find_current(pp_unwind *u, const pp_slot *slot,
+                                   uint64_t address, uint64_t size,
+                                   bool *out_extra)
+{
+    const uint8_t *p = slot->in_plan_twice
+                           ? pp_view_find(&u->plan_look.between, address, size)
+                           : NULL;
+    return p != NULL ? p : pp_walk_find(u, address, size, out_extra);
+}
+
 bool pp_walk_header(pp_unwind *u, pp_slot *slot)
 {
     const pp_layout *l = u->layout;
     uint64_t at = slot->tstate + u->ts_low;
     const uint8_t *p =
-        pp_walk_find(u, at, u->ts_high - u->ts_low, &slot->used_extra);
+        find_current(u, slot, at, u->ts_high - u->ts_low, &slot->used_extra);
     if (p == NULL) {
         pp_extra_want(&u->extra, at, u->ts_high - u->ts_low);
         return false;
     }
     slot->next = header_field(u, p, l->ts.next);
     slot->first_frame = header_field(u, p, l->ts.frame);
+    slot->bottom =
+        l->ts.base_frame != PP_NONE ? header_field(u, p, l->ts.base_frame) : 0;
     take_identity(u, slot, p);
     if (l->ts.datastack_chunk != PP_NONE) {
         slot->datastack_top = header_field(u, p, l->ts.datastack_top);
@@ -316,7 +330,7 @@ static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
         slot->walk_at = 0;
         return PP_WALK_DONE;
     }
-    const uint8_t *p = pp_walk_find(u, at, sizeof(uint64_t), &extra);
+    const uint8_t *p = find_current(u, slot, at, sizeof(uint64_t), &extra);
     if (p == NULL) {
         pp_extra_want(&u->extra, at, sizeof(uint64_t));
         return slot->walk_missed++ > 0 ? PP_WALK_FAULT : PP_WALK_MORE;
@@ -369,18 +383,31 @@ static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
         if (chain->n > 0) {
             return false;
         }
-        frame->offset_kind = PP_RAW_SHIM;
+        frame->offset_kind = PP_RAW_CLEARED;
     }
     chain->n++;
     slot->walk_at = pp_load_u64(p + l->fr.back);
     return true;
 }
 
+/* Whether a chain ended where stacks end. A frame that is not current (yet, or
+ * any more) leads nowhere, so it would look like the root of all. */
+static bool is_complete(const pp_unwind *u, const pp_slot *slot)
+{
+    const pp_chain *chain = &slot->now;
+    if (chain->n == 0) {
+        return true;
+    }
+    if (u->layout->ts.base_frame != PP_NONE) {
+        return slot->walk_at != 0 && slot->walk_at == slot->bottom;
+    }
+    return !u->has_shims ||
+           (chain->frames[chain->n - 1].offset_kind & 3) == PP_RAW_SHIM;
+}
+
 pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
 {
     const pp_layout *l = u->layout;
-    uint64_t bottom =
-        l->ts.base_frame == PP_NONE ? 0 : slot->tstate + l->ts.base_frame;
     uint32_t max = u->opts.max_depth;
     if (l->frame_kind == PP_FRAMES_CFRAME && slot->walk_steps == 0) {
         pp_walk walk = first_frame(u, slot);
@@ -388,7 +415,7 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
             return walk;
         }
     }
-    while (slot->walk_at != 0 && slot->walk_at != bottom) {
+    while (slot->walk_at != 0 && slot->walk_at != slot->bottom) {
         if (slot->walk_steps >= max) {
             slot->now.truncated = true;
             return PP_WALK_DONE;
@@ -421,7 +448,7 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
             note_frame(u, slot, address, is_shim(l, p));
         }
     }
-    return PP_WALK_DONE;
+    return is_complete(u, slot) ? PP_WALK_DONE : PP_WALK_BAD;
 }
 
 /* ---- the second look
@@ -429,19 +456,19 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
 
 /* What a second look has of a place; what it does not look at again (a shim,
  * the thread state: see plan.c) stands as it was read in between. */
-static const uint8_t *second_find(pp_unwind *u, pp_view *view, uint64_t address,
+static const uint8_t *second_find(pp_second *look, uint64_t address,
                                   uint64_t size)
 {
-    const uint8_t *p = pp_view_find(view, address, size);
-    return p != NULL ? p : pp_view_find(&u->once, address, size);
+    const uint8_t *p = pp_view_find(&look->after, address, size);
+    return p != NULL ? p : pp_view_find(&look->between, address, size);
 }
 
 /* The frame that a second look finds current; false when it isn't there. */
-static bool second_first(pp_unwind *u, const pp_slot *slot, pp_view *view,
-                         uint64_t *out)
+static bool second_first(const pp_unwind *u, const pp_slot *slot,
+                         pp_second *look, uint64_t *out)
 {
     const pp_layout *l = u->layout;
-    const uint8_t *p = second_find(u, view, slot->tstate + l->ts.frame, 8);
+    const uint8_t *p = second_find(look, slot->tstate + l->ts.frame, 8);
     if (p == NULL) {
         return false;
     }
@@ -451,7 +478,7 @@ static bool second_first(pp_unwind *u, const pp_slot *slot, pp_view *view,
             return false;
         }
         if (*out != 0) {
-            p = second_find(u, view, slot->cframe + l->cframe.current_frame, 8);
+            p = second_find(look, slot->cframe + l->cframe.current_frame, 8);
             if (p == NULL) {
                 return false;
             }
@@ -476,20 +503,20 @@ static uint64_t frame_instr(const pp_layout *l, const uint8_t *p)
                                                  : pp_load_u64(p + l->fr.instr);
 }
 
-pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view)
+pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
 {
     const pp_layout *l = u->layout;
     const pp_chain *chain = &slot->now;
     pp_verdict verdict = PP_SAME;
     uint64_t at;
-    if (!second_first(u, slot, view, &at)) {
+    if (!second_first(u, slot, look, &at)) {
         return PP_CHANGED;
     }
     for (uint32_t i = 0; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
         const uint8_t *p;
         if (at != frame->address ||
-            (p = second_find(u, view, at, l->fr.size)) == NULL ||
+            (p = second_find(look, at, l->fr.size)) == NULL ||
             frame_code(l, frame, p) != frame->code) {
             return PP_CHANGED;
         }
@@ -504,9 +531,9 @@ pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_view *view)
     return at == slot->walk_at ? verdict : PP_CHANGED;
 }
 
-static bool second_step(pp_unwind *u, pp_view *view, uint64_t *at)
+static bool second_step(const pp_unwind *u, pp_second *look, uint64_t *at)
 {
-    const uint8_t *p = second_find(u, view, *at, u->layout->fr.size);
+    const uint8_t *p = second_find(look, *at, u->layout->fr.size);
     if (p == NULL) {
         return false;
     }
@@ -514,32 +541,31 @@ static bool second_step(pp_unwind *u, pp_view *view, uint64_t *at)
     return true;
 }
 
-uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_view *view)
+uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_second *look)
 {
     const pp_layout *l = u->layout;
     const pp_chain *chain = &slot->now;
-    uint64_t end =
-        l->ts.base_frame == PP_NONE ? 0 : slot->tstate + l->ts.base_frame;
+    uint64_t end = slot->bottom;
     uint64_t first;
     uint32_t n = 0;
     if (chain->truncated || slot->walk != PP_WALK_DONE ||
-        slot->walk_at != end || !second_first(u, slot, view, &first)) {
+        slot->walk_at != end || !second_first(u, slot, look, &first)) {
         return 0;
     }
     for (uint64_t at = first; at != end; n++) {
-        if (n > u->opts.max_depth || !second_step(u, view, &at)) {
+        if (n > u->opts.max_depth || !second_step(u, look, &at)) {
             return 0;
         }
     }
     uint64_t at = first;
     for (uint32_t skip = n; skip > chain->n; skip--) {
-        second_step(u, view, &at);
+        second_step(u, look, &at);
     }
     uint32_t i = n < chain->n ? chain->n - n : 0;
     uint32_t since = i; /* from here to the root the two agree */
     for (; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
-        const uint8_t *p = second_find(u, view, at, l->fr.size);
+        const uint8_t *p = second_find(look, at, l->fr.size);
         if (at != frame->address || frame_code(l, frame, p) != frame->code ||
             frame_instr(l, p) != frame->instr) {
             since = i + 1;
