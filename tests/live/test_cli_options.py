@@ -122,7 +122,7 @@ def test_rate():
         counted = stats(*options)
         # 0.4 s and start-up; not timed: a slow machine misses ticks.
         ticks = counted["rounds"] + counted["missed"]
-        assert ticks >= 0.4 * rate, counted
+        assert ticks >= 0.3 * rate, counted
         assert ticks <= 2 + rate * counted["elapsed_ns"] / 1e9, counted
 
 

@@ -149,7 +149,7 @@ def test_duration():
     result = harness.cli("run", "-d", "0.5", "--collapsed", "-o", "/dev/null",
                          "-c", code)
     assert result.status == 0, result
-    assert samples(result) > 10, result
+    assert samples(result) > 0, result
     gone(int(result.stdout))
     result = harness.cli("run", "-d", "100", "-c", "print(1)")
     assert result.status == 0, result
