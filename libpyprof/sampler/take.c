@@ -267,6 +267,9 @@ static bool claim_when_empty(pyprof_sampler *s)
 static pyprof_status look_for_exec(pyprof_sampler *s, pyprof_error *err)
 {
     uint64_t image = s->target->image_id;
+    if (!pp_os_process_alive(s->target->process)) {
+        return PYPROF_ERR_GONE; /* nothing was read that would have said so */
+    }
     if ((s->absent++ & (ABSENT_ROUNDS - 1)) != ABSENT_ROUNDS - 1 ||
         pp_os_process_image_id(s->target->process) == image ||
         pp_target_ready(s->target, 0, NULL) != PYPROF_OK) {
@@ -325,6 +328,10 @@ pyprof_status pp_take_snapshot(pyprof_sampler *s,
     pp_round round;
     pp_decoded decoded;
     pyprof_status status = read_round(s, pp_os_now(), &round);
+    if (status == PYPROF_OK && pp_get(&s->counts.rounds) == 0) {
+        /* The first one only learns where things are, the GIL among them. */
+        status = read_round(s, pp_os_now(), &round);
+    }
     if (status == PYPROF_ERR_GONE) {
         return pp_error_set(err, status, "process %lld has ended",
                             (long long)pp_os_process_pid(s->target->process));
