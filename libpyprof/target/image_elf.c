@@ -381,27 +381,51 @@ static bool open_sections(const pp_elf_source *file, uint64_t file_size,
     return true;
 }
 
+/* Whether the name of a section, at `at` in the table of names, is this one.
+ * `names` has the first `known` bytes of the table. */
+static bool has_name(const pp_elf_source *file, const sections *all,
+                     const uint8_t *names, uint64_t known, uint64_t at,
+                     const char *name)
+{
+    char text[MAX_NAME];
+    size_t size = strlen(name) + 1;
+    if (at >= all->names_size || size > all->names_size - at) {
+        return false;
+    }
+    if (at < known && size <= known - at) {
+        return memcmp(names + at, name, size) == 0;
+    }
+    return get(file, all->names + at, text, size) &&
+           memcmp(text, name, size) == 0;
+}
+
 bool pp_elf_file_section(const pp_elf_source *file, uint64_t file_size,
                          const char *name, pp_elf_symbol *out)
 {
     sections all;
-    char text[MAX_NAME];
-    size_t size = strlen(name) + 1;
-    if (size > MAX_NAME || !open_sections(file, file_size, &all)) {
+    uint8_t names[1024];
+    uint8_t chunk[32 * SECTION_SIZE];
+    if (strlen(name) >= MAX_NAME || !open_sections(file, file_size, &all)) {
         return false;
     }
-    for (uint64_t i = 1; i < all.n; i++) {
-        uint8_t section[SECTION_SIZE];
-        if (!read_section(file, file_size, &all, i, section)) {
-            continue;
+    uint64_t known =
+        all.names_size < sizeof(names) ? all.names_size : sizeof(names);
+    if (!get(file, all.names, names, (size_t)known)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < all.n;) {
+        uint64_t n = all.n - i < 32 ? all.n - i : 32;
+        if (!get(file, all.table + i * SECTION_SIZE, chunk,
+                 (size_t)n * SECTION_SIZE)) {
+            return false;
         }
-        uint64_t at = get32(section);
-        if (at < all.names_size && size <= all.names_size - at &&
-            get(file, all.names + at, text, size) &&
-            memcmp(text, name, size) == 0) {
-            out->value = get64(section + 16);
-            out->size = get64(section + 32);
-            return out->value != 0;
+        for (uint64_t k = 0; k < n; k++, i++) {
+            const uint8_t *section = chunk + k * SECTION_SIZE;
+            if (has_name(file, &all, names, known, get32(section), name)) {
+                out->value = get64(section + 16);
+                out->size = get64(section + 32);
+                return out->value != 0;
+            }
         }
     }
     return false;
