@@ -189,8 +189,8 @@ void pp_os_task_close(pp_os_task *task);
  * message names it); PYPROF_ERR_NO_PERMISSION refused, or a thread of this
  * process; PYPROF_ERR_BUSY it sits in a system call that can't be interrupted
  * (after 20 ms): it will stop when that ends, so pp_os_threads_settle must be
- * called until it says true. The target's parent, and this process, see no
- * status of it; this process gets a SIGCHLD for each stop. */
+ * called now and then until it says true. The target's parent, and this
+ * process, see no status of it; this process gets a SIGCHLD for each stop. */
 pyprof_status pp_os_thread_stop(pp_os_process *process, uint64_t os_id,
                                 pyprof_error *err);
 /* Lets it run on, handing on any signal that arrived meanwhile. */

@@ -74,6 +74,8 @@ pyprof_status pp_os_maps_read(int dir_fd, const char *path,
 pyprof_status pp_os_process_adopt(const pp_allocator *allocator, pid_t pid,
                                   int pidfd, bool is_child, pp_os_process **out,
                                   pyprof_error *err);
+/* Before the handle goes: waits a while for threads that stop late. */
+void pp_os_threads_finish(pp_os_process *process);
 /* Reaps a child that has ended and keeps how it ended; false when it runs. */
 bool pp_os_child_reap(pp_os_process *process);
 

@@ -161,6 +161,7 @@ void pp_os_process_close(pp_os_process *process)
     if (process == NULL) {
         return;
     }
+    pp_os_threads_finish(process);
     if (process->is_child && !process->has_status) {
         pp_os_child_reap(process);
     }

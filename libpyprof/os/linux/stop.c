@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <linux/ptrace.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +29,11 @@
 #define FIRST_LOOK MILLISECOND              /* then the state is asked, too */
 #define PATIENCE_BLOCKED (20 * MILLISECOND) /* in an uninterruptible call */
 #define PATIENCE (2000 * MILLISECOND)       /* waiting for a CPU */
-enum { EAGER_LOOKS = 64 };
+#define LAST_PATIENCE (500 * MILLISECOND)   /* when the handle is closed */
+#define FIRST_PAUSE UINT64_C(10000)
+#define LONG_PAUSE UINT64_C(100000)
+#define SHORT_WAIT (20 * MILLISECOND) /* then looks become rare */
+enum { EAGER_LOOKS = 8, END_LOOKS = 40 };
 
 typedef enum seen { SEEN_NOTHING, SEEN_STOP, SEEN_END, SEEN_FOREIGN } seen;
 
@@ -221,6 +224,27 @@ bool pp_os_threads_settle(pp_os_process *process)
     return process->n_late == 0;
 }
 
+static bool has_own_late(const pp_os_process *process)
+{
+    uint64_t self = pp_os_thread_self();
+    for (size_t i = 0; i < PP_OS_LATE_STOPS; i++) {
+        if (process->late[i].asked_by == self) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void pp_os_threads_finish(pp_os_process *process)
+{
+    uint64_t until = pp_os_now() + LAST_PATIENCE;
+    /* Those of a thread that has ended were let go by its end. */
+    while (!pp_os_threads_settle(process) && has_own_late(process) &&
+           pp_os_now() < until) {
+        pp_os_sleep_until(pp_os_now() + MILLISECOND, NULL);
+    }
+}
+
 /* ---- stop and release ----------------------------------------------- */
 
 static pyprof_status gone(pyprof_error *err, pid_t tid)
@@ -290,16 +314,17 @@ static pyprof_status seize(pp_os_process *process, pid_t tid, pyprof_error *err)
 static seen await_stop(const pp_os_process *process, pid_t tid)
 {
     uint64_t begin = 0;
-    uint64_t pause = 20000;
+    uint64_t pause = FIRST_PAUSE;
     for (int looks = 0;; looks++) {
         seen what = look(tid);
         if (what != SEEN_NOTHING) {
             return what;
         }
         if (looks < EAGER_LOOKS) {
-            sched_yield(); /* it may be waiting for this very CPU */
             continue;
         }
+        /* It may be waiting for this very CPU. Sleeping gives that away;
+         * yielding does not, and makes this thread wait for longer after. */
         uint64_t now = pp_os_now();
         begin = begin != 0 ? begin : now;
         if (now - begin >= FIRST_LOOK) {
@@ -313,7 +338,9 @@ static seen await_stop(const pp_os_process *process, pid_t tid)
             }
         }
         pp_os_sleep_until(now + pause, NULL);
-        pause = pause < MILLISECOND ? pause * 2 : pause;
+        pause = now - begin >= SHORT_WAIT ? MILLISECOND
+                : pause < LONG_PAUSE      ? pause + pause / 4
+                                          : pause;
     }
 }
 
@@ -366,11 +393,11 @@ void pp_os_thread_release(pp_os_process *process, uint64_t os_id)
     }
     /* Killed while it was held: its end is this thread's to take, and comes
      * at once. */
-    for (int i = 0; i < EAGER_LOOKS; i++) {
+    for (int i = 0; i < END_LOOKS; i++) {
         if (look(tid) != SEEN_NOTHING && settle(process, tid)) {
             return;
         }
-        sched_yield();
+        pp_os_sleep_until(pp_os_now() + FIRST_PAUSE, NULL);
     }
     if (find_late(process, tid) == NULL) {
         note_late(process, tid);

@@ -422,6 +422,25 @@ START_TEST(test_stops_late)
 }
 END_TEST
 
+/* The handle is closed before the thread has come to its stop. */
+START_TEST(test_closed_before_it_stops)
+{
+    pyprof_error err = PYPROF_ERROR_INIT;
+    helper h = helper_start(run_vfork, NULL);
+    ck_assert_int_eq(helper_hear(&h), 'r');
+    pp_os_process *process = open_process(h.pid);
+    while (state_of(process, (uint64_t)h.pid) != 'D') {
+        nap();
+    }
+    ck_assert_int_eq(pp_os_thread_stop(process, (uint64_t)h.pid, &err),
+                     PYPROF_ERR_BUSY);
+    helper_say(&h, 'x');
+    pp_os_process_close(process);
+    ck_assert_int_eq(helper_hear(&h), 'r');
+    helper_end(&h);
+}
+END_TEST
+
 static volatile bool waiting;
 
 static void *wait_for_any(void *user)
@@ -497,9 +516,14 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--exec") == 0) {
         return exec_main();
     }
-    const TTest *const tests[] = {test_signals_flying,  test_threads_that_end,
-                                  test_exec_meanwhile,  test_job_control,
-                                  test_refusals,        test_stops_late,
-                                  test_waits_of_others, test_holder_dies};
+    const TTest *const tests[] = {test_signals_flying,
+                                  test_threads_that_end,
+                                  test_exec_meanwhile,
+                                  test_job_control,
+                                  test_refusals,
+                                  test_stops_late,
+                                  test_closed_before_it_stops,
+                                  test_waits_of_others,
+                                  test_holder_dies};
     return run_suite("os.stop", tests, PP_COUNT_OF(tests));
 }
