@@ -141,6 +141,7 @@ def verdict(rule, stacks):
             continue
         reason = rule.why(stack)
         if reason is not None:
+            reason += " (torn)" if stack.torn else ""
             reasons[reason] = reasons.get(reason, 0) + stack.count
         if stack.torn:
             torn += stack.count

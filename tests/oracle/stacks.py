@@ -46,7 +46,10 @@ def parse_collapsed(text):
 
 
 def split_frame(part):
-    """`file:function:line`; a function's name has no colon, a file's may."""
+    """`file:function:line`; a function's name has no colon, a file's may.
+    A name alone is a function of no file."""
+    if part.count(":") < 2:
+        return "", part, 0
     file, function, line = part.rsplit(":", 2)
     return file, function, max(0, int(line))
 

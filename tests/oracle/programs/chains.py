@@ -34,6 +34,6 @@ def main():
         b0()  # -> b0
 
 
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 run.done()

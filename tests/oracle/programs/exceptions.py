@@ -76,6 +76,6 @@ def main():
             Point(depth)  # -> __init__
 
 
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 run.done()

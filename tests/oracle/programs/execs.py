@@ -62,6 +62,6 @@ def main():
     run.data["generations"]["last"] = k
 
 
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 run.done()

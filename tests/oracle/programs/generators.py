@@ -107,6 +107,6 @@ def main():
         drive_send()  # -> drive_send
 
 
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 run.done()

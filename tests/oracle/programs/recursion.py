@@ -60,7 +60,7 @@ else:
     arrive = arrived.release
     thread.start()
     arrived.acquire()
-    run.ready()
+    run.ready()  # -> @
     wait(thread)  # -> wait
     thread.join()
 run.done()

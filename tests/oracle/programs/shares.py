@@ -74,15 +74,14 @@ def steady(work, clock):
         for index, (function, n) in enumerate(work):
             function(n)  # -> CALLEES
             t1, c1 = monotonic(), thread_time()
-            clock.add(index, t1 - t0, c1 - c0)  # -> @
+            clock.add(index, t0, t1, c1 - c0)  # -> @
             t0, c0 = t1, c1
-        clock.mark(t0)  # -> @
 
 
 def thread_main(index):
     run.thread("thread_main")
     started.release()
-    begin.wait()
+    begin.wait()  # -> @
     steady(parts[index], clocks[index])  # -> steady
 
 
@@ -113,10 +112,10 @@ if kind == "threads":
     for thread in threads:
         started.acquire()
     begin.set()
-    run.ready()
+    run.ready()  # -> @
     for thread in threads:
         thread.join()  # -> @
 else:
-    run.ready()
+    run.ready()  # -> @
     steady(parts[0], clocks[0])  # -> steady
 run.done(clocks=[clock.data() for clock in clocks])

@@ -60,7 +60,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     started.acquire()
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 for thread in threads:
     thread.join()

@@ -19,13 +19,13 @@ stacks_path = sys.argv.pop(1)
 program = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                        sys.argv.pop(1))
 found = set()
-state = {"ready": False}
+state = {"ready": False, "over": False}
 
 
 def look(frame, event, argument):
     if not state["ready"]:
         if frame.f_code.co_name == "ready" and event == "return":
-            state["ready"] = True
+            state["ready"] = not state["over"]
         return look
     if frame.f_code.co_name == "stop":
         return None
@@ -48,7 +48,7 @@ def look(frame, event, argument):
 class Truth(truth.Truth):
     def stop(self, signum, frame):
         # The handler runs inside `look` more often than not, untraced.
-        state["ready"] = False
+        state.update(ready=False, over=True)
         super().stop(signum, frame)
 
 

@@ -133,31 +133,23 @@ class Truth:
 
 
 class Clock:
-    """Wall and CPU time by name, as one thread measures it around its work.
+    """What one thread did when, as it measures it around its pieces of work.
 
-    `add` is called by the thread itself, after each piece of work. The totals
-    are kept every 50 ms with the moment (CLOCK_MONOTONIC), so that whoever
-    sampled for a part of the program's life can compare that part.
+    `add` is called by the thread itself after each piece, with the moments
+    (CLOCK_MONOTONIC) at which it began and ended and the CPU time that it took.
+    All pieces are kept, so that whoever sampled for a part of the program's
+    life can compare just that part.
     """
 
     def __init__(self, names):
         self.names = list(names)
-        self.wall = [0.0] * len(self.names)
-        self.cpu = [0.0] * len(self.names)
-        self.marks = []
-        self.next = 0.0
+        self.pieces = []
 
-    def add(self, index, wall, cpu):
-        self.wall[index] += wall
-        self.cpu[index] += cpu
-
-    def mark(self, now):
-        if now >= self.next:
-            self.next = now + 0.05
-            self.marks.append((now, tuple(self.wall), tuple(self.cpu)))
+    def add(self, index, begin, end, cpu):
+        self.pieces.append((index, begin, end, cpu))
 
     def data(self):
-        return {"names": self.names, "marks": self.marks}
+        return {"names": self.names, "pieces": self.pieces}
 
 
 monotonic = time.monotonic

@@ -52,6 +52,6 @@ def main():
             w1(path, 0)  # -> w1
 
 
-run.ready()
+run.ready()  # -> @
 main()  # -> main
 run.done()
