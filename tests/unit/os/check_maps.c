@@ -139,6 +139,7 @@ START_TEST(test_unprivileged)
     make_file("gone", "another one");
     ck_assert_int_eq(chmod(folder, 0755), 0);
     if (getuid() == 0) {
+        ck_assert_int_eq(chown(folder, 65534, 65534), 0);
         ck_assert_int_eq(setresgid(65534, 65534, 65534), 0);
         ck_assert_int_eq(setresuid(65534, 65534, 65534), 0);
         prctl(PR_SET_DUMPABLE, 1);
@@ -149,6 +150,7 @@ START_TEST(test_unprivileged)
     ck_assert_int_eq(pp_os_process_open_map(self, map_at(&maps, gone)), -1);
     pp_os_maps_free(&maps);
     pp_os_process_close(self);
+    remove_folder();
 }
 END_TEST
 
