@@ -94,10 +94,10 @@ pyprof_status pp_reader_read_some(pp_reader *reader, uint64_t address, void *to,
                                   size_t size, size_t *out_size);
 pyprof_status pp_reader_u64(pp_reader *reader, uint64_t address, uint64_t *out);
 
-/* ---- gather.c --------------------------------------------------------- */
+/* ---- gather.c ------------------------------------------------------- */
 
 /* Sections of one gather: read one after the other within the same call. */
-#define PP_GATHER_SECTIONS 5
+#define PP_GATHER_SECTIONS 6
 
 /* One piece that is there, or is to be there. */
 typedef struct pp_copy {

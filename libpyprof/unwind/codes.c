@@ -119,10 +119,12 @@ void pp_codes_forget(pp_unwind *u)
 /* ---- reading one
  * -------------------------------------------------------------- */
 
+/* Only what was read later than all frames: what an earlier copy has at this
+ * place may be of an object that was there before. */
 static const uint8_t *need(pp_unwind *u, uint64_t address, uint64_t size,
                            uint64_t guess)
 {
-    const uint8_t *p = pp_walk_find(u, address, size, NULL);
+    const uint8_t *p = pp_extra_find_since(&u->extra, address, size, u->fence);
     if (p == NULL) {
         uint64_t to_page_end = PAGE - address % PAGE;
         if (guess > to_page_end) {
@@ -338,34 +340,77 @@ static void watch(pp_unwind *u, uint32_t entry)
     }
 }
 
-/* The entry of an address, made when it is new; PP_NO_CODE: out of memory. */
-static uint32_t entry_for(pp_unwind *u, uint64_t address)
+/* A new entry for an address; what had it before stays as it is. PP_NO_CODE:
+ * out of memory, or of entries. */
+static uint32_t new_entry(pp_unwind *u, uint64_t address)
 {
-    uint64_t *slot = pp_map_put(&u->code_of, address, NULL);
-    if (slot == NULL) {
+    uint64_t *slot;
+    if (!pp_grow(&u->allocator, (void **)&u->codes, &u->cap_codes,
+                 sizeof(pp_code), u->n_codes + 1,
+                 (size_t)u->opts.max_codes + ROOM) ||
+        (slot = pp_map_put(&u->code_of, address, NULL)) == NULL) {
         return PP_NO_CODE;
     }
-    if (*slot == 0) {
-        if (!pp_grow(&u->allocator, (void **)&u->codes, &u->cap_codes,
-                     sizeof(pp_code), u->n_codes + 1,
-                     (size_t)u->opts.max_codes + ROOM)) {
-            pp_map_remove(&u->code_of, address);
-            return PP_NO_CODE;
-        }
-        u->codes[u->n_codes] = (pp_code){.address = address};
-        *slot = ++u->n_codes;
-    }
+    u->codes[u->n_codes] = (pp_code){.address = address};
+    *slot = ++u->n_codes;
     return (uint32_t)(*slot - 1);
 }
 
-/* Looks at one code object in this round. 1: proven, 0: something is wanted,
- * -1: it is none, -2: out of memory. */
-static int look(pp_unwind *u, uint32_t entry, uint64_t proof)
+/* The entry of an address, made when it is new. */
+static uint32_t entry_for(pp_unwind *u, uint64_t address)
 {
-    pp_code *code = &u->codes[entry];
-    const uint8_t *head = need(u, code->address, u->layout->co.size, 0);
+    const uint64_t *slot = pp_map_find(&u->code_of, address);
+    return slot != NULL ? (uint32_t)(*slot - 1) : new_entry(u, address);
+}
+
+/* Takes what was read of a code object into its entry, or into another one when
+ * a stack that the first look of this round proved has that. */
+static int take_code(pp_unwind *u, uint32_t *entry, uint64_t now,
+                     uint64_t start, pp_code_blob *blob)
+{
+    if (u->again && u->codes[*entry].fingerprint != 0) {
+        uint32_t other = new_entry(u, u->codes[*entry].address);
+        if (other == PP_NO_CODE) {
+            return -2;
+        }
+        *entry = other;
+    }
+    pp_code *code = &u->codes[*entry];
+    if (!pp_grow(&u->allocator, (void **)&u->fresh, &u->cap_fresh,
+                 sizeof(uint32_t), u->n_fresh + 1, 0)) {
+        return -2;
+    }
+    u->counters.codes_read++;
+    if (code->fingerprint != 0) {
+        u->counters.codes_changed++;
+    }
+    if (code->blob == NULL) {
+        u->fresh[u->n_fresh++] = *entry;
+    }
+    pp_free(&u->allocator, code->blob);
+    code->blob = blob;
+    code->fingerprint = now;
+    code->start = start;
+    code->code_size = blob->code_size;
+    code->known_ns = u->now;
+    return 1;
+}
+
+/* Looks at one code object in this round; `late`: what was read with the plan
+ * is too early. 1: proven, 0: something is wanted, -1: it is none, -2: out of
+ * memory. `*entry` may become another one. */
+static int look(pp_unwind *u, uint32_t *entry, uint64_t proof, bool late)
+{
+    pp_code *code = &u->codes[*entry];
+    uint32_t size = u->layout->co.size;
+    const uint8_t *head =
+        late ? NULL : pp_view_find(&u->plan_look.between, code->address, size);
     pp_code_blob *blob = NULL;
     uint64_t start = 0;
+    if (head == NULL) {
+        late = true;
+        head = need(u, code->address, size, 0);
+    }
     if (head == NULL) {
         return 0;
     }
@@ -375,39 +420,28 @@ static int look(pp_unwind *u, uint32_t entry, uint64_t proof)
         if (got <= 0) {
             return got;
         }
-        if (!pp_grow(&u->allocator, (void **)&u->fresh, &u->cap_fresh,
-                     sizeof(uint32_t), u->n_fresh + 1, 0)) {
+        got = take_code(u, entry, now, start, blob);
+        if (got < 0) {
             pp_free(&u->allocator, blob);
-            return -2;
+            return got;
         }
-        u->counters.codes_read++;
-        if (code->fingerprint != 0) {
-            u->counters.codes_changed++;
-        }
-        if (code->blob == NULL) {
-            u->fresh[u->n_fresh++] = entry;
-        }
-        pp_free(&u->allocator, code->blob);
-        code->blob = blob;
-        code->fingerprint = now;
-        code->start = start;
-        code->code_size = blob->code_size;
-        code->known_ns = u->now;
+        code = &u->codes[*entry];
     }
     code->proof = proof;
     code->proven_ns = u->now;
     code->checked = u->round;
+    code->checked_late = late;
     return 1;
 }
 
 /* Whether a cached code object may be used without looking at it again. */
 static bool proven(const pp_unwind *u, const pp_code *code, uint64_t proof,
-                   bool settled_frame)
+                   bool settled_frame, bool late)
 {
     if (code->fingerprint == 0) {
         return false;
     }
-    if (code->checked == u->round) {
+    if (code->checked == u->round && (code->checked_late || !late)) {
         return true;
     }
     if (u->layout->code_proof != PP_CODE_PROOF_NONE) {
@@ -446,7 +480,7 @@ static uint32_t instruction(const pp_unwind *u, const pp_code *code,
 
 /* One frame. 1: resolved, 0: something is wanted, -2: out of memory. */
 static int resolve_frame(pp_unwind *u, pp_raw_frame *frame, uint64_t proof,
-                         bool settled, bool moving)
+                         bool settled, bool moving, bool late)
 {
     uint32_t entry = frame->entry;
     if (entry == PP_NO_CODE) {
@@ -455,19 +489,16 @@ static int resolve_frame(pp_unwind *u, pp_raw_frame *frame, uint64_t proof,
             return -2;
         }
     }
-    if (!proven(u, &u->codes[entry], proof, settled)) {
+    if (!proven(u, &u->codes[entry], proof, settled, late)) {
         bool met = u->codes[entry].fingerprint != 0;
-        int got = look(u, entry, proof);
+        int got = look(u, &entry, proof, late);
         if (moving && met) {
             watch(u, entry); /* it may well be met again */
         }
-        if (got == 0 || got == -2) {
-            return got;
-        }
-        if (got == -1) {
+        if (got != 1) {
             frame->offset_kind = OFFSET_UNKNOWN << 2 | PP_RAW_PYTHON;
             frame->entry = PP_NO_CODE;
-            return 1;
+            return got == -1 ? 1 : got;
         }
     }
     frame->entry = entry;
@@ -518,7 +549,8 @@ static int resolve_slot(pp_unwind *u, pp_slot *slot)
         bool settled = i >= slot->now.n - slot->same;
         uint32_t before = frame->entry;
         int got = resolve_frame(u, frame, proof, settled,
-                                !counted || proof != interp->kept_proof);
+                                !counted || proof != interp->kept_proof,
+                                slot->used_extra);
         if (got == -2) {
             return -2;
         }
@@ -535,8 +567,21 @@ static int resolve_slot(pp_unwind *u, pp_slot *slot)
     return result;
 }
 
+bool pp_codes_all_late(const pp_unwind *u, const pp_slot *slot)
+{
+    for (uint32_t i = 0; i < slot->now.n; i++) {
+        uint32_t entry = slot->now.frames[i].entry;
+        if (entry != PP_NO_CODE && (u->codes[entry].checked != u->round ||
+                                    !u->codes[entry].checked_late)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 pyprof_status pp_codes_resolve(pp_unwind *u, const uint32_t *slots, size_t n)
 {
+    u->fence = u->extra.reads;
     for (size_t i = 0; i < n; i++) {
         pp_slot *slot = &u->slots[slots[i]];
         slot->same = same_frames(slot);

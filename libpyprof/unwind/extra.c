@@ -72,7 +72,8 @@ static bool keep_copy(pp_extra *extra, const pp_span *span,
         extra->copies[at] = extra->copies[at - 1];
         at--;
     }
-    extra->copies[at] = (pp_extra_copy){span->address, span->size, bytes};
+    extra->copies[at] =
+        (pp_extra_copy){span->address, span->size, bytes, extra->reads};
     return true;
 }
 
@@ -122,6 +123,12 @@ pyprof_status pp_extra_run(pp_extra *extra, pp_reader *reader)
 const uint8_t *pp_extra_find(const pp_extra *extra, uint64_t address,
                              uint64_t size)
 {
+    return pp_extra_find_since(extra, address, size, 0);
+}
+
+const uint8_t *pp_extra_find_since(const pp_extra *extra, uint64_t address,
+                                   uint64_t size, uint32_t read)
+{
     size_t low = 0;
     size_t high = extra->n_copies;
     while (low < high) {
@@ -137,7 +144,7 @@ const uint8_t *pp_extra_find(const pp_extra *extra, uint64_t address,
     for (size_t back = 0; back < 8 && low > back; back++) {
         const pp_extra_copy *copy = &extra->copies[low - 1 - back];
         uint64_t at = address - copy->address;
-        if (at < copy->size && size <= copy->size - at) {
+        if (at < copy->size && size <= copy->size - at && copy->read > read) {
             return copy->bytes + at;
         }
     }

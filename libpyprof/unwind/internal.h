@@ -32,6 +32,7 @@ typedef struct pp_extra_copy {
     uint64_t address;
     uint64_t size;
     const uint8_t *bytes;
+    uint32_t read; /* pp_extra.reads when it was made */
 } pp_extra_copy;
 
 /* Pieces that were missing in the plan, read while the round goes on. Bytes
@@ -56,6 +57,9 @@ void pp_extra_want(pp_extra *extra, uint64_t address, uint64_t size);
 pyprof_status pp_extra_run(pp_extra *extra, pp_reader *reader);
 const uint8_t *pp_extra_find(const pp_extra *extra, uint64_t address,
                              uint64_t size);
+/* Only what was read later than the first `read` times. */
+const uint8_t *pp_extra_find_since(const pp_extra *extra, uint64_t address,
+                                   uint64_t size, uint32_t read);
 
 /* ---- code objects (codes.c) ------------------------------------------------
  */
@@ -80,6 +84,7 @@ typedef struct pp_code {
     uint32_t watched;   /* round in which it was last needed fresh */
     pp_code_blob *blob; /* until a record took it */
     uint32_t checked;   /* round in which it was last compared */
+    bool checked_late;  /* ... after all frames of that round were read */
     uint32_t sound;     /* round in which a stack that is sure had it */
     bool in_watch;      /* named in `watch` */
 } pp_code;
@@ -210,7 +215,7 @@ struct pp_unwind {
     pp_unwind_care care;
 
     pp_gather plan;
-    pp_view head, a, tail;
+    pp_view head, a, proofs, tail;
     pp_second plan_look; /* sections `once` and `b` */
     bool plan_dirty;
     bool plan_full;   /* the plan has all threads, not just the holders */
@@ -242,6 +247,8 @@ struct pp_unwind {
     size_t n_fresh, cap_fresh;
     size_t fresh_at;    /* n_fresh when the round began */
     uint64_t code_type; /* address of PyCode_Type, once it is known */
+    bool again;         /* the second look of a round, or a later one */
+    uint32_t fence;     /* extra reads before code objects were looked at */
     uint32_t *watch;    /* codes whose head belongs into the plan */
     size_t n_watch, cap_watch;
 
@@ -258,6 +265,8 @@ struct pp_unwind {
 
 /* Makes the plan for the threads at hand. */
 bool pp_plan_make(pp_unwind *u, bool full);
+/* Adds what proves the code objects of each interpreter, where it has such. */
+void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u);
 /* Adds to `check` what a second look at a chain needs: what says which frame is
  * current, and (in a later section) the frames. */
 void pp_plan_check_current(pp_unwind *u, const pp_slot *slot);
@@ -281,6 +290,10 @@ bool pp_interp_has_gil(const pp_layout *l);
 /* Whether the GIL's counter proves anything: before 3.12 all interpreters
  * share one, and a thread may change its state under it without a switch. */
 bool pp_interp_gil_proves(const pp_unwind *u);
+/* Whether code objects were freed or made since the proof of an interpreter was
+ * read: `view` has it as it is now. True when that can't be told. */
+bool pp_interp_proof_moved(const pp_unwind *u, const pp_interp *interp,
+                           pp_view *view);
 /* The words of an interpreter that are looked at in each round. False when
  * something is missing (it was wanted). */
 bool pp_interp_read(pp_unwind *u, pp_interp *interp);
@@ -336,6 +349,9 @@ bool pp_chain_reserve(const pp_allocator *a, pp_chain *chain, uint32_t need,
 /* Resolves `entry` and offset of the frames of a chain that are new since the
  * last record, or whose code must be looked at again. May read. */
 pyprof_status pp_codes_resolve(pp_unwind *u, const uint32_t *slots, size_t n);
+/* Whether all code objects of a chain were looked at after its frames were
+ * read. */
+bool pp_codes_all_late(const pp_unwind *u, const pp_slot *slot);
 /* Forgets the code objects that were read since the round began: it proved
  * torn, so they may be anything. */
 void pp_codes_forget(pp_unwind *u);

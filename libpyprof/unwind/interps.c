@@ -82,27 +82,53 @@ static uint64_t find_gil(pp_unwind *u, uint64_t interp)
 
 /* The counter that proves cached code objects, as one word that no other
  * interpreter has: some share their memory, none their counters. */
+static uint64_t make_proof(const pp_layout *l, const pp_interp *interp,
+                           const uint8_t *p)
+{
+    uint64_t count = pp_load_u64(p);
+    if (l->code_proof == PP_CODE_PROOF_CREATED && (count &= UINT32_MAX) == 0) {
+        return 0; /* it has run over: proves nothing any more */
+    }
+    return (pp_hash_u64(interp->address) + count) | UINT64_C(1) << 63;
+}
+
+static uint64_t proof_address(const pp_layout *l, const pp_interp *interp)
+{
+    return interp->address + (l->code_proof == PP_CODE_PROOF_GENERATION
+                                  ? l->is.code_generation
+                                  : l->is.func_version);
+}
+
 static bool read_proof(pp_unwind *u, pp_interp *interp)
 {
     const pp_layout *l = u->layout;
-    uint64_t count = 0;
-    if (l->code_proof == PP_CODE_PROOF_GENERATION) {
-        if (!pp_interp_u64(u, interp->address + l->is.code_generation,
-                           &count)) {
-            return false;
-        }
-    } else if (l->code_proof == PP_CODE_PROOF_CREATED) {
-        if (!pp_interp_u64(u, interp->address + l->is.func_version, &count)) {
-            return false;
-        }
-        count &= UINT32_MAX;
-        if (count == 0) {
-            interp->proof = 0; /* it has run over: proves nothing any more */
-            return true;
-        }
+    interp->proof = 0;
+    if (l->code_proof == PP_CODE_PROOF_NONE) {
+        return true;
     }
-    interp->proof = (pp_hash_u64(interp->address) + count) | UINT64_C(1) << 63;
+    uint64_t at = proof_address(l, interp);
+    const uint8_t *p = pp_view_find(&u->proofs, at, sizeof(uint64_t));
+    if (p == NULL) {
+        p = pp_extra_find(&u->extra, at, sizeof(uint64_t));
+    }
+    if (p == NULL) {
+        pp_extra_want(&u->extra, at, sizeof(uint64_t));
+        return false;
+    }
+    interp->proof = make_proof(l, interp, p);
     return true;
+}
+
+bool pp_interp_proof_moved(const pp_unwind *u, const pp_interp *interp,
+                           pp_view *view)
+{
+    const pp_layout *l = u->layout;
+    if (l->code_proof == PP_CODE_PROOF_NONE || interp->proof == 0) {
+        return true;
+    }
+    const uint8_t *p =
+        pp_view_find(view, proof_address(l, interp), sizeof(uint64_t));
+    return p == NULL || make_proof(l, interp, p) != interp->proof;
 }
 
 /* The words of an interpreter that are looked at in each round. False when

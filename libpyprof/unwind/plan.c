@@ -2,9 +2,10 @@
  * What the next round reads, in one call: sections in this order
  *
  *   head  the GIL and the hot words of each interpreter, the list's head
- *   a     thread states, windows of data stacks, frames outside of them, heads
- *         of code objects that must be fresh
- *   once  of the threads that may run meanwhile: thread state and shims
+ *   a     thread states, windows of data stacks, frames outside of them
+ *   proof the counters of code objects
+ *   once  heads of code objects that must be fresh; of the threads that may run
+ *         meanwhile: thread state and shims
  *   b     of the same threads: windows and other frames again, for comparison;
  *         thread state and shims, too, when they run on (PP_CARE_CHECKED)
  *   tail  the GIL again
@@ -17,6 +18,11 @@
  * and 3.12 the thread state points at a structure on the C stack that has the
  * current frame: the pointer is read twice, so that the structure was alive
  * when it was read in between.)
+ *
+ * A frame keeps its code object alive, so what is read of that between the two
+ * looks is true of the frame, too: its head, or the counter that tells that it
+ * is still what it was when that had the same value. The counter comes first:
+ * what is remembered with it is never older than it.
  *
  * "Equal, so it stood still" is as good as sure where the reader keeps the
  * thread from running (PP_CARE_STRICT). A thread that runs on may be back at
@@ -58,11 +64,17 @@ static void add_head(pp_unwind *u)
             add_field(&u->plan, interp->address, l->is.next);
         }
         add_field(&u->plan, interp->address, l->is.gc_collecting);
-        add_field(&u->plan, interp->address, l->is.code_generation);
-        add_field(&u->plan, interp->address, l->is.func_version);
     }
     if (u->opts.all_threads) {
         add_field(&u->plan, u->runtime, l->rt.interpreters_head);
+    }
+}
+
+void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u)
+{
+    for (size_t i = 0; i < u->n_interps; i++) {
+        add_field(g, u->interps[i].address, u->layout->is.code_generation);
+        add_field(g, u->interps[i].address, u->layout->is.func_version);
     }
 }
 
@@ -187,7 +199,6 @@ bool pp_plan_make(pp_unwind *u, bool full)
     pp_gather_begin(&u->plan);
     add_head(u);
     pp_gather_section(&u->plan);
-    add_watched(u);
     for (size_t i = 0; i < u->n_slots; i++) {
         pp_slot *slot = &u->slots[i];
         slot->in_plan_twice =
@@ -201,6 +212,9 @@ bool pp_plan_make(pp_unwind *u, bool full)
         }
     }
     pp_gather_section(&u->plan);
+    pp_plan_add_proofs(&u->plan, u);
+    pp_gather_section(&u->plan);
+    add_watched(u);
     add_hot(u, strict ? add_once : add_current);
     pp_gather_section(&u->plan);
     add_hot(u, strict ? add_twice : add_all);
@@ -216,9 +230,10 @@ bool pp_plan_make(pp_unwind *u, bool full)
     }
     u->head = pp_gather_view(&u->plan, 0);
     u->a = pp_gather_view(&u->plan, 1);
-    u->plan_look = (pp_second){.between = pp_gather_view(&u->plan, 2),
-                               .after = pp_gather_view(&u->plan, 3)};
-    u->tail = pp_gather_view(&u->plan, 4);
+    u->proofs = pp_gather_view(&u->plan, 2);
+    u->plan_look = (pp_second){.between = pp_gather_view(&u->plan, 3),
+                               .after = pp_gather_view(&u->plan, 4)};
+    u->tail = pp_gather_view(&u->plan, 5);
     return true;
 }
 

@@ -60,9 +60,23 @@ static bool ends_well(const pp_unwind *u, const pp_slot *slot)
            slot->now.frames[slot->now.n - 1].address == slot->root;
 }
 
+/* Whether the names in a chain that was not in the plan can be wrong: its
+ * frames are known to have stood still from a later moment on. */
+static bool names_moved(pp_unwind *u, const pp_slot *slot, pp_second *look)
+{
+    return u->layout->code_proof != PP_CODE_PROOF_NONE &&
+           pp_interp_proof_moved(u, &u->interps[slot->interp],
+                                 &look->between) &&
+           !pp_codes_all_late(u, slot);
+}
+
 static void give_verdict(pp_unwind *u, pp_slot *slot, pp_second *look)
 {
     pp_verdict verdict = pp_walk_verify(u, slot, look);
+    if (look == &u->check_look && names_moved(u, slot, look)) {
+        slot->state = PYPROF_STACK_TORN;
+        return;
+    }
     bool same =
         verdict == PP_SAME || (verdict == PP_MOVED_LEAF &&
                                u->care != PP_CARE_STRICT && ends_well(u, slot));
@@ -74,13 +88,15 @@ static void give_verdict(pp_unwind *u, pp_slot *slot, pp_second *look)
 }
 
 /* One more call, in the order of the plan (see there): what says which frame is
- * current, after all of the first look; then the frames; then the GIL. */
+ * current and what proves the code objects, after all of the first look; then
+ * the frames; then the GIL. */
 static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
 {
     pp_gather_begin(&u->check);
     for (size_t i = 0; i < n; i++) {
         pp_plan_check_current(u, &u->slots[slots[i]]);
     }
+    pp_plan_add_proofs(&u->check, u);
     pp_gather_section(&u->check);
     for (size_t i = 0; i < n; i++) {
         pp_plan_check_frames(u, &u->slots[slots[i]]);

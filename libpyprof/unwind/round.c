@@ -196,7 +196,7 @@ static pyprof_status run_plan(pp_unwind *u, bool full)
         /* What the views remember may not be there this time. */
         u->head.hit_size = u->a.hit_size = 0;
         u->plan_look.between.hit_size = u->plan_look.after.hit_size = 0;
-        u->tail.hit_size = 0;
+        u->proofs.hit_size = u->tail.hit_size = 0;
     }
     return status;
 }
@@ -350,6 +350,7 @@ pyprof_status pp_unwind_again(pp_unwind *u, uint64_t now_ns,
     u->round++;
     u->now = now_ns;
     u->care = care;
+    u->again = true;
     pp_extra_begin(&u->extra);
     u->fresh_at = u->n_fresh;
     pyprof_status status = look_at_torn(u);
@@ -375,6 +376,7 @@ pyprof_status pp_unwind_round(pp_unwind *u, uint64_t now_ns,
     u->round++;
     u->now = now_ns;
     u->care = care;
+    u->again = false;
     pp_extra_begin(&u->extra);
     pp_codes_begin(u);
     pyprof_status status =

@@ -149,8 +149,9 @@ static void judge(run *r, const pp_record_stack *told)
     if (stack->python_id == 0 && stack->n == 0) {
         return; /* it does not yet know itself who it is */
     }
-    const model_seen *seen = model_find(
-        r->m, model_key(ident, kind, stack->names, stack->offsets, stack->n));
+    const model_seen *seen =
+        model_find(r->m, model_key(r->m, ident, kind, stack->names,
+                                   stack->offsets, stack->n));
     if (seen->key != 0 && seen->until >= r->begin) {
         return;
     }
@@ -256,7 +257,7 @@ static void one_run(model *m, uint64_t seed, const model_opts *opts,
 static void run_all(const char *name, const model_opts *given)
 {
     model m = {.memory = malloc(MODEL_SIZE),
-               .seen = malloc(MODEL_SEEN * sizeof(model_seen))};
+               .seen = calloc(MODEL_SEEN, sizeof(model_seen))};
     tally total = {0, 0, 0, 0, 0, 0};
     ck_assert(m.memory != NULL && m.seen != NULL);
     for (uint64_t seed = FIRST; seed < FIRST + SCHEDULES; seed++) {
@@ -286,6 +287,7 @@ static const struct version {
     const char *name;
     model_opts opts;
 } versions[] = {
+    {"3.8", {.frames = PP_FRAMES_HEAP, .gil = true, .keeps_root = true}},
     {"3.13",
      {.frames = PP_FRAMES_STACK,
       .proof = PP_CODE_PROOF_CREATED,
@@ -316,11 +318,23 @@ START_TEST(test_version)
 }
 END_TEST
 
+/* Code objects are freed, and others take their places. */
+START_TEST(test_codes)
+{
+    model_opts opts = versions[_i].opts;
+    opts.new_codes = opts.gil; /* without a GIL the model has no order there */
+    if (opts.new_codes) {
+        run_all(versions[_i].name, &opts);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("unwind.truth");
     TCase *tcase = tcase_create("truth");
     tcase_add_loop_test(tcase, test_version, 0, PP_COUNT_OF(versions));
+    tcase_add_loop_test(tcase, test_codes, 0, PP_COUNT_OF(versions));
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

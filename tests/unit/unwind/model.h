@@ -32,7 +32,7 @@ enum {
     CODE_ROOM = 256,
     NAME_ROOM = 64,
     MODEL_SIZE = 1 << 19,
-    MODEL_SEEN = 1 << 16,
+    MODEL_SEEN = 1 << 18,
     TS_BASE = 0xa0 /* in a thread state: the frame below all */
 };
 
@@ -45,7 +45,7 @@ typedef struct model_opts {
     bool clears_code;  /* 3.14+: of a frame that is left */
     bool new_codes;    /* code objects are freed, others take their place */
     bool come_and_go;  /* threads do */
-    bool again;        /* instructions are met again: loops */
+    bool keeps_root;   /* a thread's outermost function lasts */
     bool bursts;       /* now and then it does very much at once */
     uint32_t per_call; /* writes between two reads, in 1/16 */
 } model_opts;
@@ -113,7 +113,7 @@ typedef struct model {
     pp_reader base;
     model_opts opts;
     pp_layout layout;
-    uint64_t rng;
+    uint64_t seed, rng;
     uint64_t time; /* events so far */
     uint64_t unique;
     uint8_t *memory;
@@ -195,7 +195,7 @@ static inline void model_saw(model *m, uint64_t key, uint64_t until)
 {
     model_seen *seen = model_find(m, key);
     if (seen->key == 0) {
-        if (++m->n_seen > MODEL_SEEN * 3 / 4) {
+        if (++m->n_seen > MODEL_SEEN * 7 / 8) {
             fprintf(stderr, "model: it has seen too much\n");
             abort();
         }
@@ -210,11 +210,11 @@ static inline void model_saw(model *m, uint64_t key, uint64_t until)
 enum { MODEL_WHOLE = 1, MODEL_ROOT = 2, MODEL_TOP = 3, MODEL_ANY_PLACE = 4 };
 
 /* `names` and `offsets` begin at the root. */
-static inline uint64_t model_key(uint64_t ident, int kind,
+static inline uint64_t model_key(const model *m, uint64_t ident, int kind,
                                  const uint32_t *names, const uint32_t *offsets,
                                  uint32_t n)
 {
-    uint64_t hash = model_mix(model_mix(1, ident), (uint64_t)kind);
+    uint64_t hash = model_mix(model_mix(m->seed, ident), (uint64_t)kind);
     for (uint32_t i = 0; i < n; i++) {
         bool any = i == n - 1 && (kind & MODEL_ANY_PLACE) != 0;
         hash =
@@ -235,17 +235,19 @@ static inline void model_note(model *m, const model_thread *t, uint64_t until)
         }
     }
     for (int any = 0; any <= MODEL_ANY_PLACE; any += MODEL_ANY_PLACE) {
-        model_saw(m, model_key(t->ident, MODEL_WHOLE + any, names, offsets, n),
+        model_saw(m,
+                  model_key(m, t->ident, MODEL_WHOLE + any, names, offsets, n),
                   until);
         for (uint32_t k = 0; k <= n; k++) {
             model_saw(m,
-                      model_key(t->ident, MODEL_TOP + any, names + n - k,
+                      model_key(m, t->ident, MODEL_TOP + any, names + n - k,
                                 offsets + n - k, k),
                       until);
         }
     }
     for (uint32_t k = 0; k <= n; k++) {
-        model_saw(m, model_key(t->ident, MODEL_ROOT, names, offsets, k), until);
+        model_saw(m, model_key(m, t->ident, MODEL_ROOT, names, offsets, k),
+                  until);
     }
 }
 
@@ -287,10 +289,12 @@ static inline uint8_t model_instr_size(const model *m)
     return m->layout.instr_kind <= PP_INSTR_LASTI_UNITS ? 4 : 8;
 }
 
-/* The next place in a function: never met before, or one of a few. */
+/* The next place in a function: never met before, so that what is equal in two
+ * looks has not changed meanwhile. (A thread that keeps running may be back at
+ * the same place: that is chance, not proof.) */
 static inline uint32_t model_offset(model *m)
 {
-    return m->opts.again ? 2 * model_below(m, 3) : (uint32_t)(2 * ++m->unique);
+    return (uint32_t)(2 * ++m->unique);
 }
 
 static inline const model_frame *model_leaf(const model_thread *t)
@@ -473,7 +477,7 @@ static inline void model_call(model *m, model_thread *t)
 static inline void model_return(model *m, model_thread *t)
 {
     const pp_layout *l = &m->layout;
-    if (t->depth == 0) {
+    if (t->depth <= (m->opts.keeps_root ? 1 : 0)) {
         return;
     }
     const model_frame leaf = *model_leaf(t);

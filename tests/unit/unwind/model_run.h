@@ -503,8 +503,6 @@ static inline void model_interpreters(model *m)
     model_put64(m, m->runtime + RT_MAIN_THREAD, 16);
 }
 
-static inline void model_open(model *m, uint64_t seed, const model_opts *opts);
-
 static const pp_reader_ops model_ops = {"model", model_readv, NULL};
 
 static inline void model_open(model *m, uint64_t seed, const model_opts *opts)
@@ -512,11 +510,17 @@ static inline void model_open(model *m, uint64_t seed, const model_opts *opts)
     uint8_t *memory = m->memory;
     model_seen *seen = m->seen;
     memset(memory, 0, MODEL_SIZE);
-    memset(seen, 0, MODEL_SEEN * sizeof(*seen));
+    size_t n_seen = m->n_seen; /* of other runs: their keys differ */
+    if (n_seen > MODEL_SEEN / 2) {
+        memset(seen, 0, MODEL_SEEN * sizeof(*seen));
+        n_seen = 0;
+    }
     *m = (model){.base = {.ops = &model_ops},
                  .opts = *opts,
                  .layout = model_layout(opts),
+                 .seed = seed,
                  .rng = seed * 2 + 1,
+                 .n_seen = n_seen,
                  .memory = memory,
                  .seen = seen,
                  .list_lock = -1};
