@@ -25,6 +25,7 @@ def chain(letter):
 
 source = "\n".join(chain("a") + chain("b")) + "\n"
 run.add(source, "chain.py")
+a0 = b0 = None  # made by the source
 exec(compile(source, "chain.py", "exec"))
 
 

@@ -37,6 +37,7 @@ lines += ["def bottom():",
 source = "\n".join(lines) + "\n"
 arrived = threading.Semaphore(0)
 run.add(source, "ring.py")
+r0 = None  # made by the source
 exec(compile(source, "ring.py", "exec"))
 sys.setrecursionlimit(depth + 200)
 

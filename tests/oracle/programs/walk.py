@@ -35,6 +35,7 @@ def function(i):
 
 source = "\n".join(sum((function(i) for i in range(COUNT)), [])) + "\n"
 run.add(source, "walks.py")
+w0 = w1 = None  # made by the source
 exec(compile(source, "walks.py", "exec"))
 
 # 3 is an end. A path always has one.
