@@ -2,7 +2,8 @@
 
     target.py COUNTER deep DEPTH            one thread, DEPTH frames deep
     target.py COUNTER threads COUNT DEPTH   COUNT such threads
-    target.py COUNTER many                  a program with very many stacks
+    target.py COUNTER service               a program, see workload.py
+    target.py COUNTER compiler              one with very many stacks
 
 It prints "ready", then works until it is killed. DEPTH counts every frame of
 the thread. COUNTER is a file of 4,096 bytes whose first eight hold how much
@@ -73,10 +74,10 @@ def threads(count, depth):
     threading.Event().wait()
 
 
-def many():
+def program(name):
     import workload
     ready()
-    workload.run(counter)
+    getattr(workload, "run_" + name)(counter)
 
 
 if sys.argv[2] == "deep":
@@ -84,4 +85,4 @@ if sys.argv[2] == "deep":
 elif sys.argv[2] == "threads":
     threads(int(sys.argv[3]), int(sys.argv[4]))
 else:
-    many()
+    program(sys.argv[2])

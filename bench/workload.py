@@ -1,20 +1,35 @@
-"""A program as people have it, with tens of thousands of different stacks.
+"""Two programs as people have them, out of the standard library's parts.
 
-It works on the standard library's own sources: parses and prints them again,
-takes them apart into tokens, compares, formats, and codes JSON in pure Python.
+`service` does what services do all day: it parses requests, reads and writes
+records, fills in templates, logs. It has hundreds of different stacks.
+`compiler` works on syntax trees: it parses sources, walks them recursively,
+prints them again. It has tens of thousands, up to a hundred frames deep.
 Imported by target.py.
 """
+import argparse
 import ast
+import collections
+import configparser
+import csv
+import datetime
 import difflib
+import email.message
+import email.parser
+import html
 import html.parser
 import io
 import json
 import json.decoder
 import json.encoder
+import logging
 import os
 import pprint
+import re
+import statistics
+import string
 import textwrap
 import tokenize
+import urllib.parse
 
 ast_unparse = getattr(ast, "unparse", ast.dump)  # 3.9 has it
 
@@ -87,12 +102,12 @@ def one(text):
     lines = text.splitlines()[:150]
     list(difflib.unified_diff(lines, lines[10:] + lines[:10]))
     page = Page()
-    page.feed("".join("<p class='a' id=%d>%s</p>" % pair
-                      for pair in enumerate(lines)))
+    page.feed("".join("<p class='a' id=%d>%s</p>" % (number, html.escape(line))
+                      for number, line in enumerate(lines)))
     textwrap.fill(" ".join(lines[:60]))
 
 
-def run(counter):
+def run_compiler(counter):
     texts = list(sources())
     while True:
         for text in texts:
@@ -100,4 +115,91 @@ def run(counter):
                 one(text)
             except (SyntaxError, RecursionError):
                 continue
+            counter[0] += 1
+
+
+class Service:
+    PAGE = string.Template("<h1>$title</h1><p>$body</p>")
+
+    def __init__(self):
+        self.log = logging.getLogger("service")
+        self.log.setLevel(logging.INFO)
+        handler = logging.StreamHandler(io.StringIO())
+        handler.setFormatter(logging.Formatter(
+            "%(asctime)s %(levelname)s %(funcName)s %(message)s"))
+        self.log.addHandler(handler)
+        self.stream = handler.stream
+        self.seen = collections.Counter()
+        self.times = collections.deque(maxlen=200)
+
+    def settings(self):
+        parser = configparser.ConfigParser()
+        parser.read_string("[a]\nx = 1\ny = %(x)s2\n[b]\nz = yes\n")
+        return parser.getint("a", "y"), parser.getboolean("b", "z")
+
+    def options(self, words):
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--level", type=int, default=1)
+        parser.add_argument("--name", default="n")
+        parser.add_argument("rest", nargs="*")
+        return parser.parse_args(words)
+
+    def query(self, n):
+        url = "http://localhost:80/p/%d?" % n + urllib.parse.urlencode(
+            {"q": "words and more %d" % n, "page": n % 7})
+        parts = urllib.parse.urlsplit(url)
+        return parts.path, urllib.parse.parse_qs(parts.query)
+
+    def records(self, n):
+        out = io.StringIO()
+        writer = csv.DictWriter(out, ["id", "name", "when"])
+        writer.writeheader()
+        day = datetime.date(2024, 1, 1)
+        for i in range(20):
+            writer.writerow({"id": i, "name": "name %d" % (n + i),
+                             "when": day + datetime.timedelta(days=i)})
+        out.seek(0)
+        return list(csv.DictReader(out))
+
+    def mail(self, n):
+        message = email.message.EmailMessage()
+        message["Subject"] = "Number %d" % n
+        message["To"] = "someone@localhost"
+        message.set_content("Some words\n" * 5)
+        parser = email.parser.Parser()
+        return parser.parsestr(message.as_string())["subject"]
+
+    def page(self, path, rows):
+        body = html.escape(json.dumps(rows, indent=1))
+        text = self.PAGE.substitute(title=path, body=body)
+        return re.sub(r"(\w+)@(\w+)", lambda m: m.group(2), text)
+
+    def summary(self):
+        values = [len(name) + count for name, count in self.seen.items()]
+        return statistics.mean(values), statistics.pstdev(values)
+
+    def request(self, n):
+        path, query = self.query(n)
+        rows = sorted(self.records(n), key=lambda row: row["when"])
+        page = self.page(path, rows)
+        reader = Page()
+        reader.feed(page)
+        self.seen[query["q"][0][:12]] += reader.count
+        self.log.info("request %s took %d", path, len(page))
+        if n % 5 == 0:
+            self.settings()
+            self.options(["--level", "3", "a", "b"])
+            self.mail(n)
+        if n % 50 == 0:
+            self.summary()
+            self.stream.seek(0)
+            self.stream.truncate()
+            textwrap.fill(page, 70)
+
+
+def run_service(counter):
+    service = Service()
+    while True:
+        for n in range(1000):
+            service.request(n)
             counter[0] += 1

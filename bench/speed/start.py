@@ -25,24 +25,25 @@ def once(command):
         raise OSError("does not end: " + " ".join(command)) from None
     took = time.perf_counter() - start
     if done.returncode != 0:
-        raise OSError(done.stdout.decode("utf-8", "replace").strip()[-200:])
+        raise OSError(done.stdout.decode("utf-8", "replace").strip())
     return took
 
 
 def inside(pairs, ways):
-    """{name: [seconds, ...]}, or [text] of a failure; all in turn."""
-    found = {name: [] for name in ways}
+    """{name: [seconds or None for a failure, reason of the last failure]},
+    all in turn. What failed three times and never worked is left out."""
+    found = {name: [[], ""] for name in ways}
     for number in range(pairs + 1):
         for name, command in ways.items():
-            if found[name] and isinstance(found[name][0], str):
-                continue
-            try:
-                took = once(command)
-            except OSError as error:
-                found[name] = [str(error)]
-                continue
+            seconds, _ = found[name]
+            took = None
+            if not (len(seconds) > 2 and not any(seconds)):
+                try:
+                    took = once(command)
+                except OSError as error:
+                    found[name][1] = str(error)
             if number:  # the first warms up
-                found[name].append(took)
+                seconds.append(took)
     return found
 
 
@@ -81,18 +82,17 @@ def running(plan):
                            "--inside", str(pairs), json.dumps(ways)]),
             stdout=subprocess.PIPE, check=True)
         results.append((NEWEST, json.loads(done.stdout)))
-    for python, seconds in results:
-        for name, values in seconds.items():
-            if values and isinstance(values[0], str):
-                reason = values[0].splitlines()
-                found.append([python, name, reason[0][:100] if reason
-                              else "failed", ""])
-                continue
-            more = common.Spread([1000 * (a - b) for a, b in zip(
-                values, seconds["alone"])])
-            found.append([python, name, common.Spread(
-                [1000 * v for v in values]).text("%.1f"),
-                more.text("%.1f") if name != "alone" else ""])
+    for python, by_name in results:
+        alone = by_name["alone"][0]
+        for name, (seconds, reason) in by_name.items():
+            worked = [1000 * v for v in seconds if v]
+            more = [1000 * (a - b) for a, b in zip(seconds, alone) if a and b]
+            lost = len(seconds) - len(worked)
+            lines = [line for line in reason.splitlines() if line.strip()]
+            found.append([
+                python, name, common.Spread(worked).text("%.1f"),
+                common.Spread(more).text("%.1f") if name != "alone" else "",
+                "%d: %s" % (lost, lines[0][:90]) if lost and lines else "0"])
     return found, pairs
 
 
@@ -142,7 +142,7 @@ A script that does nothing, alone and under a profiler, in turn, %d times;
 milliseconds, median and quartiles, then the differences of the same pass.
 
 """ % pairs + common.table(
-        ["Python", "command", "ms", "more than alone"], first) + """
+        ["Python", "command", "ms", "more than alone", "failed"], first) + """
 
 Attaching to a target 6 deep on 3.15, %d times; milliseconds. To the first
 sample: from the start of the command, by what it says itself (for py-spy: until

@@ -58,16 +58,21 @@ PYSPY = re.compile(r"(.*) \((.*):(\d+)\)$")
 
 
 def parse_pyspy(text):
-    """Lines `thread (ID);function (file:line);... COUNT`, root first."""
-    for row in text.splitlines():
+    """Lines `thread (ID);function (file:line);... COUNT`, root first.
+
+    A name that was read while it changed may have a newline in it.
+    """
+    for row in text.split("\n"):
         stack, _, count = row.rpartition(" ")
+        if not count.isdigit():
+            continue
         tid, frames = None, []
         for part in stack.split(";"):
             match = PYSPY.match(part)
             if match:
                 frames.append((base(match.group(2)), short(match.group(1)),
                                int(match.group(3))))
-            elif part.startswith("thread ("):
+            elif part.startswith("thread (") and ")" in part:
                 tid = int(part[8:].split(")")[0].split(":")[0], 0)
         yield Stack(tid, tuple(frames), int(count), False, False, False)
 
