@@ -88,7 +88,8 @@ def thousands(number):
 # ---- Tables, in Markdown, so that they go into docs/benchmarks.md as they are.
 
 def table(head, rows):
-    rows = [[str(cell) for cell in row] for row in [head] + rows]
+    rows = [[str(cell) for cell in row] + [""] * (len(head) - len(row))
+            for row in [head] + rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = []
     for number, row in enumerate(rows):

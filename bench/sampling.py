@@ -1,7 +1,7 @@
 """How fast, and at what cost: this project's sampler and others, side by side.
 
-    python3 bench/sampling.py [--quick] [--only rate,calls,cost,cpu,memory,start]
-                              [--write]
+    python3 bench/sampling.py [--quick] [--write]
+                              [--only rate,calls,cost,cpu,memory,start]
 
 The build that is measured is build/, or that in $PYPROF_BUILD. Everything else
 runs in turn with it, on the same targets: CPython 3.15's profiling.sampling,

@@ -26,15 +26,17 @@ def leaf(n):
     return n + 1
 
 
+def step(n):
+    return leaf(leaf(n))
+
+
 def work(report):
-    """Endless: small calls, as programs have them, counted by the hundred."""
+    """Endless: small calls, two deep, as programs have them."""
     n = 0
     while True:
         for _ in range(25):
-            n = leaf(n)
-            n = leaf(n)
-            n = leaf(n)
-            n = leaf(n)
+            n = step(n)
+            n = step(n)
         if report:
             counter[0] = n
 
@@ -54,8 +56,8 @@ def ready():
 def deep(depth):
     sys.setrecursionlimit(depth + 100)
     ready()
-    # <module>, deep, down ..., work, and the leaf most of the time.
-    down(depth - 4, True)
+    # <module>, deep, down ..., work, step and leaf.
+    down(depth - 5, True)
 
 
 def threads(count, depth):
@@ -63,8 +65,8 @@ def threads(count, depth):
 
     def body(report):
         arrived.release()
-        # Three frames of threading, body, down ..., work and leaf.
-        down(depth - 6, report)
+        # Three frames of threading, body, down ..., work, step and leaf.
+        down(depth - 7, report)
 
     for k in range(count):
         threading.Thread(target=body, args=(k == 0,), daemon=True).start()

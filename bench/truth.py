@@ -189,8 +189,9 @@ dropped, or marked. *Impossible* are stacks, of those that it gave, that the
 program never had by the names of the functions; *wrong line only* are those of
 which only a line can't be. *Leaf bias* is the largest difference of a leaf's
 share from what the profilers say that stop the target for each sample (the
-others of these, for one that does so itself), with the standard error. For shares: the function whose sampled share is farthest from
-what the program measured of itself.
+others of these, for one that does so itself), with the standard error. For
+shares: the function whose sampled share is farthest from what the program
+measured of itself.
 """
 
 

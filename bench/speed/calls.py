@@ -68,7 +68,8 @@ def steady(tool, pid, shape, short, long):
     def each(names):
         return sum(many.get(n, 0) - few.get(n, 0) for n in names) / rounds
 
-    return {"reads": each(("process_vm_readv",)), "writes": each(("process_vm_writev",)),
+    return {"reads": each(("process_vm_readv",)),
+            "writes": each(("process_vm_writev",)),
             "ptrace": each(("ptrace",)), "all": each(set(many) | set(few)),
             "rounds": rounds}
 

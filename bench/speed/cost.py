@@ -104,7 +104,8 @@ def run(plan):
         sampler, baseline, times, dropped = analyse(rows)
         found.append(head + [
             lost(sampler), "%.2f" % (100 * sampler.error), lost(baseline),
-            "%.2f" % times if case.place == "target" else "-", "%d, %d" % (sampler.n, dropped),
+            "%.2f" % times if case.place == "target" else "-",
+            "%d, %d" % (sampler.n, dropped),
             common.thousands(rate)])
     return ("""### Cost to the target
 The target (6 deep) counts its own work in shared memory. Windows of %d ms take
