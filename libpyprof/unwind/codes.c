@@ -32,6 +32,8 @@ static const uint64_t PREFIX_TRUST_NS = 20 * 1000 * 1000;
 static const uint64_t SETTLED_NS = 200 * 1000 * 1000;
 
 #define OFFSET_UNKNOWN ((UINT32_MAX >> 2) - 1)
+/* Include/cpython/code.h, 3.13+ */
+#define CO_NO_MONITORING_EVENTS 0x2000000u
 
 /* ---- the cache -------------------------------------------------------------
  */
@@ -271,6 +273,16 @@ static pp_code_blob *make_blob(pp_unwind *u, const loaded_text text[3],
     return blob;
 }
 
+/* Whether it is _Py_InitCleanup (3.13+, Python/specialize.c), whose frame stands
+ * below that of an `__init__` and drops what it returns. All its names are one
+ * object. CPython shows it nowhere either: it never gets to a line. */
+static bool is_trampoline(const pp_layout *l, const uint8_t *head)
+{
+    uint64_t name = pp_load_u64(head + l->co.name);
+    return (pp_load_u32(head + l->co.flags) & CO_NO_MONITORING_EVENTS) != 0 &&
+           pp_load_u64(head + l->co.filename) == name;
+}
+
 /* All that makes a code object, from copies. 1: `*out_blob` is made, 0:
  * something is wanted, -1: it is none, -2: out of memory. */
 static int load_code(pp_unwind *u, uint64_t address, const uint8_t *head,
@@ -321,6 +333,7 @@ static int load_code(pp_unwind *u, uint64_t address, const uint8_t *head,
     }
     (*out_blob)->first_line = (int32_t)pp_load_u32(head + l->co.firstlineno);
     (*out_blob)->code_size = (uint32_t)code_size;
+    (*out_blob)->hidden = is_trampoline(l, head);
     return 1;
 }
 

@@ -27,13 +27,14 @@ typedef struct known_code {
     uint32_t *frames; /* by unit; 0: not looked up yet */
     uint32_t n_units;
     uint32_t unknown_frame; /* of this function, without a line */
+    bool hidden;
     pp_map by_unit;         /* instead of `frames` for long code */
 } known_code;
 
 /* What was last told of one thread. */
 typedef struct known_thread {
     uint32_t number;
-    uint32_t *stacks; /* by depth: stacks[k] has k + 1 frames */
+    uint32_t *stacks; /* stacks[k] ends with the k-th frame from the root */
     size_t n, cap;
     pyprof_stack_sample last;
     bool truncated;
@@ -139,6 +140,7 @@ static pyprof_status take_code(pp_decoder *d, const pp_record_code *told)
         .kind = PYPROF_FRAME_PYTHON,
     };
     code->blob = blob;
+    code->hidden = blob->hidden;
     code->n_units = blob->code_size / UNIT;
     code->function = pp_tables_function(d->tables, &key);
     if (code->n_units > MAX_UNITS) {
@@ -272,6 +274,11 @@ static pyprof_status take_thread(pp_decoder *d, const pp_record_thread *told)
     return known->number != 0 ? PYPROF_OK : PYPROF_ERR_NO_MEMORY;
 }
 
+static bool is_hidden(const pp_decoder *d, const pp_record_frame *told)
+{
+    return told->entry < d->n_codes && d->codes[told->entry].hidden;
+}
+
 static pyprof_status put_stack(pp_decoder *d, known_thread *thread,
                                const pp_record_stack *told,
                                const pp_record_frame *frames)
@@ -286,10 +293,12 @@ static pyprof_status put_stack(pp_decoder *d, known_thread *thread,
     }
     uint32_t stack = keep > 0 ? thread->stacks[keep - 1] : 0;
     for (uint32_t i = 0; i < told->n_new; i++) {
-        uint32_t frame = frame_of(d, &frames[i]);
-        stack = frame != 0 ? pp_tables_stack(d->tables, stack, frame) : 0;
-        if (stack == 0) {
-            return PYPROF_ERR_NO_MEMORY;
+        if (!is_hidden(d, &frames[i])) {
+            uint32_t frame = frame_of(d, &frames[i]);
+            stack = frame != 0 ? pp_tables_stack(d->tables, stack, frame) : 0;
+            if (stack == 0) {
+                return PYPROF_ERR_NO_MEMORY;
+            }
         }
         thread->stacks[keep + i] = stack;
     }

@@ -69,6 +69,7 @@ typedef struct pp_code_blob {
     uint32_t qualname_size, name_size, file_size, lines_size;
     int32_t first_line;
     uint32_t code_size;
+    bool hidden; /* the interpreter's own: its frames are not shown */
     /* qualname NUL name NUL file NUL line table */
     uint8_t bytes[];
 } pp_code_blob;
@@ -156,9 +157,16 @@ typedef struct pp_slot {
 
     /* this round */
     uint64_t next, first_frame, flags;
+    /* 3.11, 3.12: the evaluation loop whose frames are walked, the one that C
+     * called it from, and the frames that are current in that one and in the
+     * innermost one. */
+    uint64_t loop, outer_loop, outer, told_frame;
+    uint64_t entered_from; /* what is below the first frame that C called */
+    bool entered;          /* that is known */
     uint64_t bottom; /* what stands for a frame below the outermost; or 0 */
     uint64_t datastack_top;
     uint64_t walk_at; /* frame to go on with */
+    bool walk_begun;  /* walk_at is a frame */
     uint32_t walk_steps;
     uint32_t walk_missed; /* consecutive attempts at walk_at */
     pp_walk walk;
@@ -335,13 +343,17 @@ const uint8_t *pp_walk_find(pp_unwind *u, uint64_t address, uint64_t size,
 bool pp_walk_header(pp_unwind *u, pp_slot *slot);
 void pp_walk_begin(pp_slot *slot);
 pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot);
-/* Compares the chain with a second look at the same places. */
-typedef enum pp_verdict { PP_SAME, PP_MOVED_LEAF, PP_CHANGED } pp_verdict;
-pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_second *look);
-/* Frames from the root that a first and a second look agree on. */
-uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_second *look);
 bool pp_chain_reserve(const pp_allocator *a, pp_chain *chain, uint32_t need,
                       uint32_t max);
+
+/* ---- second.c --------------------------------------------------------------
+ */
+
+/* Compares the chain with a second look at the same places. */
+typedef enum pp_verdict { PP_SAME, PP_MOVED_LEAF, PP_CHANGED } pp_verdict;
+pp_verdict pp_second_verify(pp_unwind *u, const pp_slot *slot, pp_second *look);
+/* Frames from the root that a first and a second look agree on. */
+uint32_t pp_second_sound(pp_unwind *u, const pp_slot *slot, pp_second *look);
 
 /* ---- codes.c ---------------------------------------------------------------
  */

@@ -161,8 +161,14 @@ static void add_current(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
 {
     if (!header_twice(u)) {
         add_header(g, u, slot);
-    } else if (slot->cframe != 0) {
-        add_field(g, slot->cframe, u->layout->cframe.current_frame);
+        return;
+    }
+    uint64_t loops[] = {slot->cframe, slot->loop, slot->outer_loop};
+    for (size_t i = 0; i < PP_COUNT_OF(loops); i++) {
+        if (loops[i] != 0) {
+            pp_gather_add(g, loops[i] + u->layout->cframe.current_frame,
+                          2 * sizeof(uint64_t));
+        }
     }
 }
 

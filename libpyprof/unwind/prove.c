@@ -72,7 +72,7 @@ static bool names_moved(pp_unwind *u, const pp_slot *slot, pp_second *look)
 
 static void give_verdict(pp_unwind *u, pp_slot *slot, pp_second *look)
 {
-    pp_verdict verdict = pp_walk_verify(u, slot, look);
+    pp_verdict verdict = pp_second_verify(u, slot, look);
     if (look == &u->check_look && names_moved(u, slot, look)) {
         slot->state = PYPROF_STACK_TORN;
         return;
@@ -84,7 +84,7 @@ static void give_verdict(pp_unwind *u, pp_slot *slot, pp_second *look)
         note_root(slot);
     }
     slot->state = same ? PYPROF_STACK_WHOLE : PYPROF_STACK_TORN;
-    slot->sound = same ? slot->now.n : pp_walk_sound(u, slot, look);
+    slot->sound = same ? slot->now.n : pp_second_sound(u, slot, look);
 }
 
 /* One more call, in the order of the plan (see there): what says which frame is

@@ -8,8 +8,8 @@
  * 2. It ends after a bounded number of steps, whatever the bytes say.
  * 3. Shims (entries from C) stay in the chain: they are links to be checked
  *    like any other.
- * 4. It does not judge whether the chain is true: pp_walk_verify compares it
- *    with a second look at the same places.
+ * 4. It does not judge whether the chain is true: second.c compares it with a
+ *    second look at the same places.
  */
 #include "unwind/internal.h"
 
@@ -17,6 +17,7 @@ enum {
     PAGE = 4096,
     CHUNK_GUESS = 16384, /* DATA_STACK_CHUNK_SIZE of 3.11 to 3.15 */
     MAX_PIECE = 1 << 20,
+    MAX_C_STACK = 8 << 20, /* between two evaluation loops */
     WINDOW_SLACK = 512,
     USED_MASK = 15 /* rounds between two notes of what is in use; 2^n - 1 */
 };
@@ -130,6 +131,9 @@ bool pp_walk_header(pp_unwind *u, pp_slot *slot)
     }
     slot->next = header_field(u, p, l->ts.next);
     slot->first_frame = header_field(u, p, l->ts.frame);
+    if (l->frame_kind == PP_FRAMES_CFRAME) {
+        slot->cframe = slot->first_frame;
+    }
     slot->bottom =
         l->ts.base_frame != PP_NONE ? header_field(u, p, l->ts.base_frame) : 0;
     take_identity(u, slot, p);
@@ -161,7 +165,11 @@ void pp_walk_begin(pp_slot *slot)
     slot->now.truncated = false;
     slot->walk_steps = 0;
     slot->walk_missed = 0;
-    slot->walk_at = slot->first_frame;
+    slot->walk_begun = false;
+    slot->entered = false;
+    slot->outer = slot->outer_loop = 0;
+    slot->loop = slot->cframe;
+    slot->walk_at = slot->cframe == 0 ? slot->first_frame : 0;
     slot->walk = PP_WALK_MORE;
 }
 
@@ -319,28 +327,60 @@ static void note_frame(pp_unwind *u, pp_slot *slot, uint64_t address, bool once)
 /* ---- the walk
  * ---------------------------------------------------------------- */
 
-/* 3.11 and 3.12: the current frame stands in a structure on the C stack, one
- * for each evaluation loop, so its address comes and goes like a frame's. */
-static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
+/* One of the structures that 3.11 and 3.12 have on the C stack, one for each
+ * evaluation loop: the current frame, and the address of the loop's caller's
+ * (no matter which version, right behind it). Its address comes and goes like a
+ * frame's. */
+static pp_walk find_cframe(pp_unwind *u, pp_slot *slot, uint64_t address,
+                           uint64_t out[2])
 {
-    uint64_t at = slot->first_frame + u->layout->cframe.current_frame;
+    uint64_t at = address + u->layout->cframe.current_frame;
     bool extra = false;
-    slot->cframe = slot->first_frame;
-    if (slot->cframe == 0) {
-        slot->walk_at = 0;
-        return PP_WALK_DONE;
-    }
-    const uint8_t *p = find_current(u, slot, at, sizeof(uint64_t), &extra);
+    const uint8_t *p = find_current(u, slot, at, 2 * sizeof(uint64_t), &extra);
     if (p == NULL) {
-        pp_extra_want(&u->extra, at, sizeof(uint64_t));
-        return slot->walk_missed++ > 0 ? PP_WALK_FAULT : PP_WALK_MORE;
+        pp_extra_want(&u->extra, at, 2 * sizeof(uint64_t));
+        slot->used_extra = true;
+        return slot->walk_missed++ > 1 ? PP_WALK_FAULT : PP_WALK_MORE;
     }
     if (extra || (u->round & USED_MASK) == 0) {
         slot->used_extra |= extra;
-        note_side(u, slot, slot->cframe, true);
+        note_side(u, slot, address, true);
     }
+    out[0] = pp_load_u64(p);
+    out[1] = pp_load_u64(p + sizeof(uint64_t));
+    return PP_WALK_DONE;
+}
+
+static bool in_thread_state(const pp_unwind *u, const pp_slot *slot,
+                            uint64_t address)
+{
+    return address - slot->tstate < u->layout->ts.size;
+}
+
+/* Begins with the current frame of the loop at hand. */
+static pp_walk first_frame(pp_unwind *u, pp_slot *slot)
+{
+    uint64_t own[2], outer[2] = {0, 0};
+    pp_walk walk = find_cframe(u, slot, slot->loop, own);
+    if (walk != PP_WALK_DONE) {
+        return walk;
+    }
+    if (slot->loop == slot->cframe) {
+        slot->told_frame = own[0];
+    }
+    /* The outermost one is in the thread state and has no frame. */
+    slot->outer_loop = 0;
+    if (!in_thread_state(u, slot, slot->loop) &&
+        !in_thread_state(u, slot, own[1])) {
+        slot->outer_loop = own[1];
+        walk = own[1] != 0 ? find_cframe(u, slot, own[1], outer) : PP_WALK_BAD;
+        if (walk != PP_WALK_DONE) {
+            return walk;
+        }
+    }
+    slot->outer = outer[0];
     slot->walk_missed = 0;
-    slot->walk_at = pp_load_u64(p);
+    slot->walk_at = own[0];
     return PP_WALK_DONE;
 }
 
@@ -357,6 +397,12 @@ static uint32_t frame_owner(const pp_layout *l, const uint8_t *p)
 static bool is_shim(const pp_layout *l, const uint8_t *p)
 {
     return frame_owner(l, p) == PP_OWNER_SHIM;
+}
+
+/* Whether C called this frame. */
+static bool is_entry(const pp_layout *l, const uint8_t *p)
+{
+    return l->fr.is_entry != PP_NONE ? p[l->fr.is_entry] != 0 : is_shim(l, p);
 }
 
 static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
@@ -387,7 +433,27 @@ static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
     }
     chain->n++;
     slot->walk_at = pp_load_u64(p + l->fr.back);
+    if (!slot->entered && is_entry(l, p)) {
+        slot->entered = true;
+        slot->entered_from = slot->walk_at;
+    }
     return true;
+}
+
+/* For some 20 instructions after C has called Python, 3.11 and 3.12 have an
+ * evaluation loop whose current frame is not set yet: what stands there is left
+ * from an earlier call. Then the place at which C entered the loop isn't the
+ * frame that is current in the loop outside of it. (In 3.11 that frame may also
+ * be current in both: when the inner loop is about to end.) */
+static bool belongs_to_loop(const pp_slot *slot)
+{
+    const pp_chain *chain = &slot->now;
+    uint64_t first = chain->n > 0 ? chain->frames[0].address : 0;
+    if (slot->loop == 0 || first == slot->outer) {
+        return true;
+    }
+    /* In a chain that was cut that place may be too deep to be seen. */
+    return slot->entered ? slot->entered_from == slot->outer : chain->truncated;
 }
 
 /* Whether a chain ended where stacks end. A frame that is not current (yet, or
@@ -395,6 +461,9 @@ static bool take_frame(pp_unwind *u, pp_slot *slot, const uint8_t *p)
 static bool is_complete(const pp_unwind *u, const pp_slot *slot)
 {
     const pp_chain *chain = &slot->now;
+    if (!belongs_to_loop(slot)) {
+        return false;
+    }
     if (chain->n == 0) {
         return true;
     }
@@ -405,20 +474,21 @@ static bool is_complete(const pp_unwind *u, const pp_slot *slot)
            (chain->frames[chain->n - 1].offset_kind & 3) == PP_RAW_SHIM;
 }
 
-pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
+static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
 {
     const pp_layout *l = u->layout;
     uint32_t max = u->opts.max_depth;
-    if (l->frame_kind == PP_FRAMES_CFRAME && slot->walk_steps == 0) {
+    if (slot->loop != 0 && !slot->walk_begun) {
         pp_walk walk = first_frame(u, slot);
         if (walk != PP_WALK_DONE) {
             return walk;
         }
+        slot->walk_begun = true;
     }
     while (slot->walk_at != 0 && slot->walk_at != slot->bottom) {
         if (slot->walk_steps >= max) {
             slot->now.truncated = true;
-            return PP_WALK_DONE;
+            return !belongs_to_loop(slot) ? PP_WALK_BAD : PP_WALK_DONE;
         }
         if (slot->walk_at % sizeof(uint64_t) != 0) {
             return PP_WALK_BAD;
@@ -451,126 +521,33 @@ pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
     return is_complete(u, slot) ? PP_WALK_DONE : PP_WALK_BAD;
 }
 
-/* ---- the second look
- * ------------------------------------------------------------ */
-
-/* What a second look has of a place; what it does not look at again (a shim,
- * the thread state: see plan.c) stands as it was read in between. */
-static const uint8_t *second_find(pp_second *look, uint64_t address,
-                                  uint64_t size)
+/* Whether the stack is the one of the loop outside of the innermost (3.11 and
+ * 3.12). The current frame of the innermost is the entry of 3.12's, which C is
+ * about to enter or has left: where it came from may be written, or not. Or it
+ * leads nowhere because it isn't set yet (see belongs_to_loop); but the same is
+ * seen where frames changed while they were read, so that is for a thread that
+ * stands still. */
+static bool is_outside(const pp_unwind *u, const pp_slot *slot, pp_walk walk)
 {
-    const uint8_t *p = pp_view_find(&look->after, address, size);
-    return p != NULL ? p : pp_view_find(&look->between, address, size);
-}
-
-/* The frame that a second look finds current; false when it isn't there. */
-static bool second_first(const pp_unwind *u, const pp_slot *slot,
-                         pp_second *look, uint64_t *out)
-{
-    const pp_layout *l = u->layout;
-    const uint8_t *p = second_find(look, slot->tstate + l->ts.frame, 8);
-    if (p == NULL) {
+    if (slot->loop == 0 || slot->loop != slot->cframe ||
+        slot->outer_loop <= slot->loop ||
+        slot->outer_loop - slot->loop >= MAX_C_STACK) {
         return false;
     }
-    *out = pp_load_u64(p);
-    if (l->frame_kind == PP_FRAMES_CFRAME) {
-        if (*out != slot->cframe) {
-            return false;
-        }
-        if (*out != 0) {
-            p = second_find(look, slot->cframe + l->cframe.current_frame, 8);
-            if (p == NULL) {
-                return false;
-            }
-            *out = pp_load_u64(p);
-        }
-    }
-    return true;
+    bool at_entry = slot->now.n > 0 &&
+                    (slot->now.frames[0].offset_kind & 3) == PP_RAW_SHIM;
+    bool lost = walk == PP_WALK_BAD || walk == PP_WALK_FAULT;
+    return at_entry || (lost && u->care == PP_CARE_STOPPED);
 }
 
-static uint64_t frame_code(const pp_layout *l, const pp_raw_frame *frame,
-                           const uint8_t *p)
+pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)
 {
-    /* A shim's code is of no interest and may be anything. */
-    return (frame->offset_kind & 3) == PP_RAW_SHIM
-               ? frame->code
-               : pp_load_u64(p + l->fr.code) & l->fr.code_mask;
-}
-
-static uint64_t frame_instr(const pp_layout *l, const uint8_t *p)
-{
-    return l->instr_kind <= PP_INSTR_LASTI_UNITS ? pp_load_u32(p + l->fr.instr)
-                                                 : pp_load_u64(p + l->fr.instr);
-}
-
-pp_verdict pp_walk_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
-{
-    const pp_layout *l = u->layout;
-    const pp_chain *chain = &slot->now;
-    pp_verdict verdict = PP_SAME;
-    uint64_t at;
-    if (!second_first(u, slot, look, &at)) {
-        return PP_CHANGED;
+    pp_walk walk = walk_frames(u, slot);
+    if (is_outside(u, slot, walk)) {
+        uint64_t loop = slot->outer_loop;
+        pp_walk_begin(slot);
+        slot->loop = loop;
+        walk = walk_frames(u, slot);
     }
-    for (uint32_t i = 0; i < chain->n; i++) {
-        const pp_raw_frame *frame = &chain->frames[i];
-        const uint8_t *p;
-        if (at != frame->address ||
-            (p = second_find(look, at, l->fr.size)) == NULL ||
-            frame_code(l, frame, p) != frame->code) {
-            return PP_CHANGED;
-        }
-        if (frame_instr(l, p) != frame->instr) {
-            if (i > 0) {
-                return PP_CHANGED;
-            }
-            verdict = PP_MOVED_LEAF;
-        }
-        at = pp_load_u64(p + l->fr.back);
-    }
-    return at == slot->walk_at ? verdict : PP_CHANGED;
-}
-
-static bool second_step(const pp_unwind *u, pp_second *look, uint64_t *at)
-{
-    const uint8_t *p = second_find(look, *at, u->layout->fr.size);
-    if (p == NULL) {
-        return false;
-    }
-    *at = pp_load_u64(p + u->layout->fr.back);
-    return true;
-}
-
-uint32_t pp_walk_sound(pp_unwind *u, const pp_slot *slot, pp_second *look)
-{
-    const pp_layout *l = u->layout;
-    const pp_chain *chain = &slot->now;
-    uint64_t end = slot->bottom;
-    uint64_t first;
-    uint32_t n = 0;
-    if (chain->truncated || slot->walk != PP_WALK_DONE ||
-        slot->walk_at != end || !second_first(u, slot, look, &first)) {
-        return 0;
-    }
-    for (uint64_t at = first; at != end; n++) {
-        if (n > u->opts.max_depth || !second_step(u, look, &at)) {
-            return 0;
-        }
-    }
-    uint64_t at = first;
-    for (uint32_t skip = n; skip > chain->n; skip--) {
-        second_step(u, look, &at);
-    }
-    uint32_t i = n < chain->n ? chain->n - n : 0;
-    uint32_t since = i; /* from here to the root the two agree */
-    for (; i < chain->n; i++) {
-        const pp_raw_frame *frame = &chain->frames[i];
-        const uint8_t *p = second_find(look, at, l->fr.size);
-        if (at != frame->address || frame_code(l, frame, p) != frame->code ||
-            frame_instr(l, p) != frame->instr) {
-            since = i + 1;
-        }
-        at = pp_load_u64(p + l->fr.back);
-    }
-    return chain->n - since;
+    return walk;
 }

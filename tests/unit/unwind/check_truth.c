@@ -26,7 +26,7 @@ typedef struct teller {
 } teller;
 
 typedef struct tally {
-    uint64_t whole, torn, unreadable, lost, known, wrong;
+    uint64_t whole, torn, unreadable, lost, known, unnamed, wrong;
 } tally;
 
 typedef struct run {
@@ -205,7 +205,9 @@ static void one_round(run *r, uint64_t now)
         /* It goes on running, or it was made to stand still. */
         m->frozen |= model_below(m, 2) == 0;
         ck_assert_int_eq(pp_unwind_again(r->u, now, care, &round), PYPROF_OK);
-        ck_assert(!m->frozen || round.n_torn == 0);
+        /* Up to 3.12 there are moments when a stack can't be told. */
+        ck_assert(!m->frozen || round.n_torn == 0 ||
+                  m->opts.frames == PP_FRAMES_CFRAME);
     }
     m->frozen = false;
     r->tally->lost += round.n_lost;
@@ -258,7 +260,7 @@ static void run_all(const char *name, const model_opts *given)
 {
     model m = {.memory = malloc(MODEL_SIZE),
                .seen = calloc(MODEL_SEEN, sizeof(model_seen))};
-    tally total = {0, 0, 0, 0, 0, 0};
+    tally total = {0, 0, 0, 0, 0, 0, 0};
     ck_assert(m.memory != NULL && m.seen != NULL);
     for (uint64_t seed = FIRST; seed < FIRST + SCHEDULES; seed++) {
         static const uint32_t rates[] = {1, 2, 4, 8, 16, 64};
@@ -277,6 +279,7 @@ static void run_all(const char *name, const model_opts *given)
     fflush(stdout);
     /* A test of nothing proves nothing. */
     ck_assert_uint_gt(total.whole, total.torn);
+    ck_assert_uint_lt(total.unnamed, 4);
     ck_assert_uint_eq(total.wrong, 0);
     free(m.memory);
     free(m.seen);
@@ -288,6 +291,7 @@ static const struct version {
     model_opts opts;
 } versions[] = {
     {"3.8", {.frames = PP_FRAMES_HEAP, .gil = true, .keeps_root = true}},
+    {"3.12", {.frames = PP_FRAMES_CFRAME, .gil = true, .come_and_go = true}},
     {"3.13",
      {.frames = PP_FRAMES_STACK,
       .proof = PP_CODE_PROOF_CREATED,

@@ -454,8 +454,13 @@ static inline void model_call(model *m, model_thread *t)
     t->n_pushed = 0;
     if (by_c) {
         model_frame shim = {.code = MODEL_CODES};
-        /* A place for each depth, so that it is used again and again. */
-        shim.address = model_side(m, t, MODEL_GENERATORS + t->depth);
+        /* The C stack grows down. Places are used again and again: one for each
+         * depth; up to 3.12 one for each loop, so that the loop outside is
+         * always the same, as long as there is one (see walk.c). */
+        shim.address = model_side(
+            m, t,
+            MODEL_SIDES - 1 -
+                (m->opts.frames == PP_FRAMES_CFRAME ? t->n_cframes : t->depth));
         model_frame_fill(m, t, &callee, 0);
         if (m->opts.frames == PP_FRAMES_CFRAME) {
             t->cframes[t->n_cframes++] = shim.address + FRAME_ROOM - 16;
@@ -471,6 +476,9 @@ static inline void model_call(model *m, model_thread *t)
     }
     t->pushed[t->n_pushed++] = callee;
     commit = model_current_at(m, t);
+    if (by_c && m->opts.frames == PP_FRAMES_CFRAME) {
+        model_queue(t, commit + 8, t->cframes[t->n_cframes - 2], 8, MODEL_NONE);
+    }
     model_queue(t, commit, callee.address, 8, MODEL_PUSH);
 }
 

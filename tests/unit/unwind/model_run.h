@@ -47,6 +47,7 @@ static inline pp_layout model_layout(const model_opts *o)
     l.gil.last_holder = 8;
     l.gil.locked = 16;
     l.gil.switch_number = 24;
+    l.ts.size = TS_SIZE;
     l.ts.next = 8;
     l.ts.interp = 16;
     l.ts.frame = 24;
@@ -128,6 +129,7 @@ static inline void model_thread_words(model *m, model_thread *by,
     model_queue(by, at + l->ts.native_thread_id, 0, 8, MODEL_NONE);
     model_queue(by, at + l->ts.id, t->ident, 8, MODEL_NONE);
     model_queue(by, at + TS_CFRAME, 0, 8, MODEL_NONE);
+    model_queue(by, at + TS_CFRAME + 8, 0, 8, MODEL_NONE);
     model_queue(by, at + TS_BASE_AT, at + TS_BASE, 8, MODEL_NONE);
     model_queue(by, at + l->ts.frame,
                 l->frame_kind == PP_FRAMES_CFRAME ? at + TS_CFRAME
