@@ -51,6 +51,8 @@ pyprof_status pp_os_cpus_set(const pp_os_cpus *cpus, pyprof_error *err);
  * PYPROF_ERR_OS when the system refuses (a cpuset). */
 pyprof_status pp_os_cpu_pin(uint32_t cpu, pyprof_error *err);
 uint32_t pp_os_cpu_current(void);
+/* How often the calling thread left its CPU so far, by its own will or not. */
+uint64_t pp_os_thread_switches(void);
 /* Asks for the finest timer and the shortest scheduling latency that the
  * system gives without privilege, for the calling thread. Never fails. */
 void pp_os_thread_urgent(void);

@@ -21,6 +21,7 @@ void pp_follow_begin(pyprof_sampler *s)
     pp_follow *f = &s->follow;
     f->cpu = -1;
     f->slot = UINT32_MAX;
+    f->there = -1;
     f->age = UINT32_MAX / 2;
     f->home_known = pp_os_cpus_of_self(&f->home, NULL) == PYPROF_OK;
     f->refused = !f->home_known;
@@ -184,9 +185,47 @@ static void keep_off(pyprof_sampler *s, int32_t cpu)
     pp_bump(&s->counts.moves, 1);
 }
 
+/* ---- holding a CPU ----------------------------------------------------------
+ */
+
+static void begin_holding(void *user)
+{
+    pyprof_sampler *s = user;
+    s->follow.switches = pp_os_thread_switches();
+}
+
+static int32_t held_cpu(void *user)
+{
+    pyprof_sampler *s = user;
+    return s->follow.switches == pp_os_thread_switches() ? s->follow.cpu : -1;
+}
+
+pp_unwind_holding pp_follow_holding(pyprof_sampler *s)
+{
+    return (pp_unwind_holding){s->target->runtime.cpu_word, begin_holding,
+                               held_cpu, s};
+}
+
+pp_unwind_care pp_follow_care(const pyprof_sampler *s)
+{
+    const pp_follow *f = &s->follow;
+    if (s->placement != PYPROF_PLACEMENT_TARGET || f->refused) {
+        return PP_CARE_CHECKED;
+    }
+    return f->cpu >= 0 && s->target->runtime.cpu_word != 0 ? PP_CARE_HELD
+                                                           : PP_CARE_STRICT;
+}
+
+/* ---- rounds ----------------------------------------------------------------
+ */
+
 void pp_follow_prepare(pyprof_sampler *s)
 {
     pp_follow *f = &s->follow;
+    if (s->placement == PYPROF_PLACEMENT_TARGET && f->there >= 0) {
+        go_to(s, f->there);
+        return;
+    }
     uint32_t every =
         s->placement == PYPROF_PLACEMENT_TARGET ? ASK_EVERY : ASK_EVERY_FREE;
     if (++f->age < every || f->refused || f->slot >= f->n) {
@@ -214,6 +253,10 @@ bool pp_follow_go(pyprof_sampler *s, const pp_round_thread *thread)
     }
     s->follow.slot = thread->slot;
     s->follow.age = 0;
+    if (thread->cpu >= 0) {
+        go_to(s, thread->cpu);
+        return true; /* to be there already is fine: it may just have come */
+    }
     return go_to(s, cpu_of(s, one));
 }
 
@@ -233,4 +276,5 @@ void pp_follow_note(pyprof_sampler *s, const pp_round *round)
         s->follow.slot = best->slot;
         s->follow.age = ASK_EVERY_FREE; /* ask before the next round */
     }
+    s->follow.there = best != NULL ? best->cpu : -1;
 }

@@ -28,10 +28,12 @@ typedef struct pp_follow {
     size_t n, cap;
     pp_os_cpus home; /* CPUs that this process may use */
     bool home_known;
-    bool refused;  /* the system doesn't let the thread move */
-    int32_t cpu;   /* pinned to it; -1: not pinned */
-    uint32_t age;  /* rounds since the target's CPU was asked for */
-    uint32_t slot; /* thread that is followed; UINT32_MAX: none yet */
+    bool refused;      /* the system doesn't let the thread move */
+    int32_t cpu;       /* pinned to it; -1: not pinned */
+    uint32_t age;      /* rounds since the target's CPU was asked for */
+    uint32_t slot;     /* thread that is followed; UINT32_MAX: none yet */
+    int32_t there;     /* CPU where that was last seen; -1: not known */
+    uint64_t switches; /* of the sampling thread, when a look began */
 } pp_follow;
 
 /* Python's names of threads (naming.c). */
@@ -140,6 +142,10 @@ void pp_follow_prepare(pyprof_sampler *s);
 /* Goes to the CPU of one thread at once. False when it is there already, or
  * can't go. */
 bool pp_follow_go(pyprof_sampler *s, const pp_round_thread *thread);
+/* How a look may prove that the followed thread stood still. */
+pp_unwind_care pp_follow_care(const pyprof_sampler *s);
+/* What the unwinder needs for PP_CARE_HELD. */
+pp_unwind_holding pp_follow_holding(pyprof_sampler *s);
 /* After a round: who is to be followed from now on. */
 void pp_follow_note(pyprof_sampler *s, const pp_round *round);
 /* Whether a thread is on a CPU now, as PYPROF_THREAD_ bits. */

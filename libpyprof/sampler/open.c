@@ -88,6 +88,7 @@ pyprof_status pp_open_layout(pyprof_sampler *s, pyprof_error *err)
         .max_depth = s->opts.max_depth,
         .max_codes = s->opts.max_codes,
         .max_threads = s->opts.max_threads,
+        .holding = pp_follow_holding(s),
     };
     pp_decoder_ops ops = {describe, s};
     PP_TRY(pp_unwind_new(

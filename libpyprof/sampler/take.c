@@ -53,8 +53,8 @@ static bool within_budget(pyprof_sampler *s, uint64_t now)
     return s->stops_in_second < s->opts.max_stops;
 }
 
-/* Stops the threads whose stacks are torn. True when at least one was. */
-static bool stop_torn(pyprof_sampler *s, const pp_round *round, uint64_t now)
+/* Stops the threads whose stacks are torn. Returns how many were. */
+static size_t stop_torn(pyprof_sampler *s, const pp_round *round, uint64_t now)
 {
     for (size_t i = 0; i < round->n; i++) {
         const pp_round_thread *thread = &round->threads[i];
@@ -68,7 +68,7 @@ static bool stop_torn(pyprof_sampler *s, const pp_round *round, uint64_t now)
             pp_bump(&s->counts.stops_refused, 1);
         }
     }
-    return s->n_stopped > 0;
+    return s->n_stopped;
 }
 
 static bool stop_one(void *user, uint64_t os_id, uint64_t native_id)
@@ -114,9 +114,6 @@ static const pp_round_thread *first_torn(const pp_round *round)
 static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
                                 pp_round *round)
 {
-    pp_unwind_care care = s->placement == PYPROF_PLACEMENT_TARGET
-                              ? PP_CARE_STRICT
-                              : PP_CARE_CHECKED;
     if ((s->opts.flags & PYPROF_SAMPLE_BLOCKING) != 0) {
         stop_all(s);
         pyprof_status status =
@@ -124,7 +121,7 @@ static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
         pp_take_release(s);
         return status;
     }
-    PP_TRY(pp_unwind_round(s->unwind, now, care, round));
+    PP_TRY(pp_unwind_round(s->unwind, now, pp_follow_care(s), round));
     if (round->n_torn == 0 || s->placement != PYPROF_PLACEMENT_TARGET) {
         return PYPROF_OK;
     }
@@ -133,16 +130,21 @@ static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
             break;
         }
         pp_bump(&s->counts.retries, 1);
-        PP_TRY(pp_unwind_again(s->unwind, now, care, round));
+        PP_TRY(pp_unwind_again(s->unwind, now, pp_follow_care(s), round));
     }
-    if (round->n_torn > 0 && (s->opts.flags & PYPROF_SAMPLE_NO_STOPS) == 0 &&
-        stop_torn(s, round, now)) {
-        pp_bump(&s->counts.retries, 1);
-        pyprof_status status = pp_unwind_again(s->unwind, now, care, round);
-        pp_take_release(s);
-        return status;
+    if (round->n_torn == 0) {
+        return PYPROF_OK;
     }
-    return PYPROF_OK;
+    /* Where nothing can be held a look may still prove itself. */
+    pp_unwind_care care = PP_CARE_CHECKED;
+    size_t torn = round->n_torn;
+    if ((s->opts.flags & PYPROF_SAMPLE_NO_STOPS) == 0) {
+        care = stop_torn(s, round, now) == torn ? PP_CARE_STOPPED : care;
+    }
+    pp_bump(&s->counts.retries, 1);
+    pyprof_status status = pp_unwind_again(s->unwind, now, care, round);
+    pp_take_release(s);
+    return status;
 }
 
 void pp_take_count_reads(pyprof_sampler *s)

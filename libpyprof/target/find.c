@@ -255,6 +255,39 @@ static uint64_t find_async(pp_search *search)
     return at;
 }
 
+/* glibc 2.35+ registers a struct rseq for each thread and tells where it is
+ * from the thread pointer, which on x86-64 is what pthread_self() gives, too.
+ */
+static int64_t find_cpu_word(pp_search *search)
+{
+    enum { CPU_ID = 4, FARTHEST = 1 << 16 }; /* in struct rseq; believed */
+    pp_elf_source memory = {pp_pages_read, &search->pages};
+#if !defined(__x86_64__)
+    return 0;
+#endif
+    for (size_t i = 0; i < search->n_images; i++) {
+        pp_image *image = &search->images[i];
+        int64_t offset = 0;
+        uint32_t size = 0;
+        if (strncmp(base_name(image->map->path), "ld", 2) != 0) {
+            continue;
+        }
+        if (!image->has_symbols) {
+            open_images(search, i, i + 1);
+        }
+        uint64_t offset_at = pp_target_symbol(search, image, "__rseq_offset");
+        uint64_t size_at = pp_target_symbol(search, image, "__rseq_size");
+        if (offset_at != 0 && size_at != 0 &&
+            memory.read(memory.user, offset_at, &offset, sizeof(offset)) &&
+            memory.read(memory.user, size_at, &size, sizeof(size)) &&
+            size > CPU_ID && offset % 8 == 0 && offset > -FARTHEST &&
+            offset < FARTHEST) {
+            return offset + CPU_ID;
+        }
+    }
+    return 0;
+}
+
 static pyprof_status begin(pp_search *search, pyprof_error *err)
 {
     PP_TRY(pp_os_process_maps(search->process, search->allocator, &search->maps,
@@ -310,6 +343,7 @@ static pyprof_status conclude(pp_search *search, pp_runtime *out,
         if (search->is_described) {
             search->best.async_debug = find_async(search);
         }
+        search->best.cpu_word = find_cpu_word(search);
         *out = search->best;
         return PYPROF_OK;
     }

@@ -33,6 +33,9 @@ typedef struct pp_runtime {
     uint32_t hex_version; /* as Py_Version: 0x030d00f0 */
     uint32_t build;       /* PP_BUILD_ bits */
     uint64_t async_debug; /* of _AsyncioDebug, 0 when there is none (yet) */
+    /* Where, from what a thread's identity points at, the system notes on which
+     * CPU the thread executes (cpu_id of struct rseq); 0: not known. */
+    int64_t cpu_word;
     uint64_t image_base;  /* where the start of the file that has it is */
     pp_found_by found_by;
     char path[256]; /* that file as the target names it, cut if long */

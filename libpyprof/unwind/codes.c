@@ -273,9 +273,9 @@ static pp_code_blob *make_blob(pp_unwind *u, const loaded_text text[3],
     return blob;
 }
 
-/* Whether it is _Py_InitCleanup (3.13+, Python/specialize.c), whose frame stands
- * below that of an `__init__` and drops what it returns. All its names are one
- * object. CPython shows it nowhere either: it never gets to a line. */
+/* Whether it is _Py_InitCleanup (3.13+, Python/specialize.c), whose frame
+ * stands below that of an `__init__` and drops what it returns. All its names
+ * are one object. CPython shows it nowhere either: it never gets to a line. */
 static bool is_trampoline(const pp_layout *l, const uint8_t *head)
 {
     uint64_t name = pp_load_u64(head + l->co.name);

@@ -28,7 +28,7 @@ typedef struct known_code {
     uint32_t n_units;
     uint32_t unknown_frame; /* of this function, without a line */
     bool hidden;
-    pp_map by_unit;         /* instead of `frames` for long code */
+    pp_map by_unit; /* instead of `frames` for long code */
 } known_code;
 
 /* What was last told of one thread. */

@@ -175,6 +175,8 @@ typedef struct pp_slot {
     bool may_run;       /* it could run while this round read it */
     bool hot;           /* wanted twice in the next plan */
     bool in_plan_twice; /* section B of the plan has it */
+    bool held;          /* the reader held its CPU: it stood still */
+    int32_t cpu;        /* where it was last; -1 unknown */
     int32_t state;
     uint32_t sound; /* torn: frames from the root that are sure */
     uint32_t same;  /* frames from the root equal to the last chain */
@@ -221,6 +223,7 @@ struct pp_unwind {
     uint32_t round;
     uint64_t now;
     pp_unwind_care care;
+    int32_t held_cpu; /* that the reader had for itself so far; -1 none */
 
     pp_gather plan;
     pp_view head, a, proofs, tail;
@@ -275,6 +278,8 @@ struct pp_unwind {
 bool pp_plan_make(pp_unwind *u, bool full);
 /* Adds what proves the code objects of each interpreter, where it has such. */
 void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u);
+/* Adds the word that tells where a thread was last (PP_CARE_HELD). */
+void pp_plan_add_cpu(pp_gather *g, const pp_unwind *u, const pp_slot *slot);
 /* Adds to `check` what a second look at a chain needs: what says which frame is
  * current, and (in a later section) the frames. */
 void pp_plan_check_current(pp_unwind *u, const pp_slot *slot);
@@ -323,6 +328,11 @@ pyprof_status pp_threads_list_main(pp_unwind *u, bool *out_done);
 
 /* ---- prove.c ----------------------------------------------------------------
  */
+
+/* Whether what proves that a thread stands still is known (PP_CARE_HELD). */
+bool pp_prove_can_hold(const pp_unwind *u, const pp_slot *slot);
+/* Whether the threads that may run stood still while the plan was read. */
+void pp_prove_held(pp_unwind *u);
 
 /* Whether a thread could run while this round read it. */
 bool pp_prove_may_run(const pp_unwind *u, const pp_slot *slot);

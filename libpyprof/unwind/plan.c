@@ -8,7 +8,7 @@
  *         meanwhile: thread state and shims
  *   b     of the same threads: windows and other frames again, for comparison;
  *         thread state and shims, too, when they run on (PP_CARE_CHECKED)
- *   tail  the GIL again
+ *   tail  the GIL again; where the threads that may run were last
  *
  * The order carries the proof. Who holds the GIL is read before anything that
  * it protects, and again after. Frames that are equal in `a` and `b` stood
@@ -28,6 +28,9 @@
  * thread from running (PP_CARE_STRICT). A thread that runs on may be back at
  * the same place in the microseconds between: then nothing is read just once,
  * and thread state and stack must fit in the second look by themselves, too.
+ *
+ * A thread whose CPU the reader holds stands still all the time, and the tail
+ * proves it (PP_CARE_HELD): all of it is read once.
  *
  * A plan stands until something was missing in it or has not been met for a
  * while.
@@ -75,6 +78,14 @@ void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u)
     for (size_t i = 0; i < u->n_interps; i++) {
         add_field(g, u->interps[i].address, u->layout->is.code_generation);
         add_field(g, u->interps[i].address, u->layout->is.func_version);
+    }
+}
+
+void pp_plan_add_cpu(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
+{
+    if (pp_prove_can_hold(u, slot)) {
+        pp_gather_add(g, slot->python_id + (uint64_t)u->opts.holding.cpu_word,
+                      sizeof(uint32_t));
     }
 }
 
@@ -207,8 +218,9 @@ bool pp_plan_make(pp_unwind *u, bool full)
     pp_gather_section(&u->plan);
     for (size_t i = 0; i < u->n_slots; i++) {
         pp_slot *slot = &u->slots[i];
-        slot->in_plan_twice =
-            slot->tstate != 0 && slot->hot && u->care != PP_CARE_STOPPED;
+        slot->in_plan_twice = slot->tstate != 0 && slot->hot &&
+                              u->care != PP_CARE_STOPPED &&
+                              !pp_prove_can_hold(u, slot);
         if (slot->tstate != 0 && (full || slot->hot)) {
             expire(u, slot);
             add_part part = !slot->in_plan_twice ? add_all
@@ -227,6 +239,11 @@ bool pp_plan_make(pp_unwind *u, bool full)
     pp_gather_section(&u->plan);
     for (size_t i = 0; i < u->n_interps && u->opts.all_threads; i++) {
         add_gil(&u->plan, u, &u->interps[i]);
+    }
+    for (size_t i = 0; i < u->n_slots; i++) {
+        if (u->slots[i].tstate != 0 && u->slots[i].hot) {
+            pp_plan_add_cpu(&u->plan, u, &u->slots[i]);
+        }
     }
     u->plan_dirty = false;
     u->plan_full = full;

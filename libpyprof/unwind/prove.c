@@ -12,7 +12,11 @@
  *    may be that of a call of the same function just before or after.
  * 3. When the plan fell short the second look is one more call, after the last
  *    of the extra ones.
- * 4. Without a GIL all threads may run. A verdict is about a stack, not a
+ * 4. Better than 2 is to hold the CPU of what may run: then nothing is read
+ *    twice. The word that tells where a thread was last is written by the
+ *    system before it executes anything of that thread on another CPU, and the
+ *    thread can't write it on this one meanwhile.
+ * 5. Without a GIL all threads may run. A verdict is about a stack, not a
  *    round: one torn stack costs no other.
  *
  * Source of 1: take_gil() in Python/ceval_gil.h (3.8 to 3.11), ceval_gil.c.
@@ -41,6 +45,60 @@ bool pp_prove_may_run(const pp_unwind *u, const pp_slot *slot)
     const pp_interp *interp = &u->interps[slot->interp];
     return !u->opts.all_threads || !pp_interp_gil_proves(u) ||
            !interp->gil_known || interp->holder == slot->tstate;
+}
+
+bool pp_prove_can_hold(const pp_unwind *u, const pp_slot *slot)
+{
+    bool runs = true;
+    if (u->care != PP_CARE_HELD || slot->python_id == 0) {
+        return false;
+    }
+    if (!pp_interp_has_gil(u->layout)) {
+        runs = u->layout->ts.state == PP_NONE ||
+               (slot->flags & PYPROF_THREAD_HAS_GIL) != 0;
+    } else if (!pp_interp_gil_proves(u)) {
+        const pp_interp *interp = &u->interps[slot->interp];
+        runs = interp->gil_known && interp->holder == slot->tstate;
+    }
+    return runs; /* no use in following a thread that waits */
+}
+
+/* Where a thread was last, by a look at it; false when it was not looked at. */
+static bool see_cpu(pp_unwind *u, pp_slot *slot, pp_view *view)
+{
+    uint64_t word = slot->python_id + (uint64_t)u->opts.holding.cpu_word;
+    const uint8_t *p = pp_prove_can_hold(u, slot)
+                           ? pp_view_find(view, word, sizeof(uint32_t))
+                           : NULL;
+    slot->held = false;
+    if (p == NULL) {
+        return false;
+    }
+    slot->cpu = (int32_t)pp_load_u32(p);
+    slot->held = slot->cpu >= 0 && slot->cpu == u->held_cpu;
+    return true;
+}
+
+static void note_held_cpu(pp_unwind *u)
+{
+    const pp_unwind_holding *holding = &u->opts.holding;
+    if (u->care == PP_CARE_HELD) {
+        u->held_cpu = holding->cpu(holding->user);
+    }
+}
+
+void pp_prove_held(pp_unwind *u)
+{
+    note_held_cpu(u);
+    for (size_t i = 0; i < u->n_order; i++) {
+        see_cpu(u, &u->slots[u->order[i]], &u->tail);
+    }
+}
+
+/* Whether a thread is judged by its CPU alone. */
+static bool looks_held(const pp_unwind *u, const pp_slot *slot)
+{
+    return slot->may_run && pp_prove_can_hold(u, slot);
 }
 
 static void note_root(pp_slot *slot)
@@ -94,12 +152,16 @@ static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
 {
     pp_gather_begin(&u->check);
     for (size_t i = 0; i < n; i++) {
-        pp_plan_check_current(u, &u->slots[slots[i]]);
+        if (!looks_held(u, &u->slots[slots[i]])) {
+            pp_plan_check_current(u, &u->slots[slots[i]]);
+        }
     }
     pp_plan_add_proofs(&u->check, u);
     pp_gather_section(&u->check);
     for (size_t i = 0; i < n; i++) {
-        pp_plan_check_frames(u, &u->slots[slots[i]]);
+        if (!looks_held(u, &u->slots[slots[i]])) {
+            pp_plan_check_frames(u, &u->slots[slots[i]]);
+        }
     }
     pp_gather_section(&u->check);
     for (size_t i = 0; i < u->n_interps; i++) {
@@ -110,6 +172,9 @@ static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
             pp_gather_add(&u->check, u->interps[i].gil + l->gil.switch_number,
                           8);
         }
+    }
+    for (size_t i = 0; i < n; i++) {
+        pp_plan_add_cpu(&u->check, u, &u->slots[slots[i]]);
     }
     if (!pp_gather_seal(&u->check)) {
         return PYPROF_ERR_NO_MEMORY;
@@ -129,23 +194,59 @@ static bool needs_more(const pp_unwind *u, const pp_slot *slot)
            (slot->now.frames[0].offset_kind & 3) == PP_RAW_SHIM;
 }
 
+/* A stack that is whole, unless its innermost frame is one that was left: where
+ * a loop's current frame is not set yet (see walk.c), what stands there may
+ * even look right. Then its code object is gone, too, sooner or later. */
+static void take_whole(pp_unwind *u, pp_slot *slot)
+{
+    const pp_raw_frame *first = slot->now.frames;
+    slot->state = PYPROF_STACK_WHOLE;
+    if (slot->now.n > 0 && u->layout->frame_kind == PP_FRAMES_CFRAME &&
+        (first->offset_kind & 3) == PP_RAW_PYTHON &&
+        first->entry == PP_NO_CODE) {
+        slot->state = PYPROF_STACK_TORN;
+        slot->sound = slot->now.n - 1;
+    } else {
+        note_root(slot);
+    }
+}
+
+/* `last` was read after all else (NULL: nothing was). False: it does not tell,
+ * and the thread counts as torn. */
+static bool judge_held(pp_unwind *u, pp_slot *slot, pp_view *last)
+{
+    slot->state = PYPROF_STACK_TORN;
+    if (last == NULL || !see_cpu(u, slot, last)) {
+        return false;
+    }
+    if (slot->held && slot->walk == PP_WALK_DONE) {
+        take_whole(u, slot);
+    } else if (slot->held) {
+        slot->state = PYPROF_STACK_UNREADABLE; /* it won't get better */
+    }
+    return true;
+}
+
 /* Judges the threads of `work`; those that need another look come back at its
  * front. */
 static size_t judge(pp_unwind *u, uint32_t *work, size_t n, pp_second *look,
-                    bool second)
+                    pp_view *last, bool second)
 {
     size_t again = 0;
     for (size_t i = 0; i < n; i++) {
         pp_slot *slot = &u->slots[work[i]];
         slot->sound = 0;
-        if (slot->walk != PP_WALK_DONE) {
+        if (looks_held(u, slot)) {
+            if (!judge_held(u, slot, last) && !second) {
+                work[again++] = work[i];
+            }
+        } else if (slot->walk != PP_WALK_DONE) {
             /* What stood still, as far as can be known, won't get better. */
             bool still = u->care == PP_CARE_STOPPED ||
                          (!slot->may_run && u->interps[slot->interp].certified);
             slot->state = still ? PYPROF_STACK_UNREADABLE : PYPROF_STACK_TORN;
         } else if (u->care == PP_CARE_STOPPED) {
-            slot->state = PYPROF_STACK_WHOLE;
-            note_root(slot);
+            take_whole(u, slot);
         } else if (look != NULL &&
                    (second || (slot->in_plan_twice && !needs_more(u, slot)))) {
             give_verdict(u, slot, look);
@@ -173,7 +274,8 @@ pyprof_status pp_prove(pp_unwind *u, size_t n)
             certify(u, &tail);
         }
     }
-    n = judge(u, u->work, n, planned ? &u->plan_look : NULL, false);
+    n = judge(u, u->work, n, planned ? &u->plan_look : NULL,
+              planned ? &tail : NULL, false);
     for (int pass = 0; n > 0 && pass < 2; pass++) {
         /* First those that may run; the rest is proven if the GIL stayed. */
         size_t hot = 0;
@@ -185,13 +287,14 @@ pyprof_status pp_prove(pp_unwind *u, size_t n)
             }
         }
         PP_TRY(look_again(u, u->work, hot));
+        pp_view last = pp_gather_view(&u->check, 2);
+        note_held_cpu(u);
         if (u->opts.all_threads && pass == 0) {
-            pp_view gil = pp_gather_view(&u->check, 2);
-            certify(u, &gil);
+            certify(u, &last);
         }
-        judge(u, u->work, hot, &u->check_look, true);
+        judge(u, u->work, hot, &u->check_look, &last, true);
         memmove(u->work, u->work + hot, (n - hot) * sizeof(uint32_t));
-        n = judge(u, u->work, n - hot, NULL, false);
+        n = judge(u, u->work, n - hot, NULL, NULL, false);
     }
     return PYPROF_OK;
 }

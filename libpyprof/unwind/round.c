@@ -23,6 +23,13 @@ static const uint64_t FULL_NS = 10 * 1000 * 1000;
 /* ---- the round
  * ------------------------------------------------------------------------- */
 
+static void begin_holding(pp_unwind *u)
+{
+    if (u->care == PP_CARE_HELD) {
+        u->opts.holding.begin(u->opts.holding.user);
+    }
+}
+
 static pyprof_status walk_all(pp_unwind *u, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -107,6 +114,7 @@ static bool show(pp_unwind *u, pp_round *out)
             .flags = slot_flags(u, slot),
             .native_id = slot->native_id,
             .python_id = slot->python_id,
+            .cpu = u->care == PP_CARE_HELD && slot->may_run ? slot->cpu : -1,
             .may_run = slot->may_run,
             .take = true,
         };
@@ -124,6 +132,7 @@ static pyprof_status take_threads(pp_unwind *u, pp_round *out)
     if (!choose_work(u, &n)) {
         return PYPROF_ERR_NO_MEMORY;
     }
+    pp_prove_held(u);
     PP_TRY(walk_all(u, n));
     PP_TRY(pp_codes_resolve(u, u->work, n));
     PP_TRY(pp_prove(u, n));
@@ -323,16 +332,20 @@ static pyprof_status look_at_torn(pp_unwind *u)
         pp_interp_read(u, &u->interps[i]);
     }
     u->extra.n_wants = 0;
+    size_t there = 0;
     for (size_t i = 0; i < n; i++) {
         pp_slot *slot = &u->slots[u->work[i]];
         slot->used_extra = false;
-        if (!pp_walk_header(u, slot)) {
-            slot->walk = PP_WALK_FAULT;
-            slot->first_frame = 0;
-        }
         slot->may_run = true;
+        if (pp_walk_header(u, slot) && slot->walk != PP_WALK_BAD) {
+            u->work[there++] = u->work[i];
+        } else {
+            slot->state = PP_STACK_GONE;
+        }
     }
+    n = there;
     u->extra.n_wants = 0;
+    pp_prove_held(u);
     PP_TRY(walk_all(u, n));
     PP_TRY(pp_codes_resolve(u, u->work, n));
     return pp_prove(u, n);
@@ -351,6 +364,7 @@ pyprof_status pp_unwind_again(pp_unwind *u, uint64_t now_ns,
     u->now = now_ns;
     u->care = care;
     u->again = true;
+    begin_holding(u);
     pp_extra_begin(&u->extra);
     u->fresh_at = u->n_fresh;
     pyprof_status status = look_at_torn(u);
@@ -377,6 +391,7 @@ pyprof_status pp_unwind_round(pp_unwind *u, uint64_t now_ns,
     u->now = now_ns;
     u->care = care;
     u->again = false;
+    begin_holding(u);
     pp_extra_begin(&u->extra);
     pp_codes_begin(u);
     pyprof_status status =

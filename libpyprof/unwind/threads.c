@@ -43,6 +43,7 @@ void pp_threads_clear(pp_slot *slot)
         .now = kept.now,
         .last = kept.last,
     };
+    slot->cpu = -1;
     slot->now.n = 0;
     slot->last.n = 0;
 }

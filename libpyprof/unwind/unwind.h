@@ -25,11 +25,27 @@
 
 typedef struct pp_unwind pp_unwind;
 
+/* How a driver that sits on a CPU proves that a thread stood still: by the word
+ * of the thread's own memory in which the system notes, before it executes
+ * anything of the thread's, on which CPU that is (cpu_id of struct rseq). When
+ * the word names the driver's CPU after all was read, and the driver was there
+ * all the time, then the thread was nowhere. */
+typedef struct pp_unwind_holding {
+    /* Where that word is, from what the thread's identity points at. */
+    int64_t cpu_word;
+    /* Before the first read. */
+    void (*begin)(void *user);
+    /* The CPU that the driver has had for itself since `begin`; -1: none. */
+    int32_t (*cpu)(void *user);
+    void *user;
+} pp_unwind_holding;
+
 typedef struct pp_unwind_opts {
     bool all_threads;     /* else the main thread of the main interpreter */
     uint32_t max_depth;   /* frames kept of a stack */
     uint32_t max_codes;   /* code objects remembered */
     uint32_t max_threads; /* threads followed at one time */
+    pp_unwind_holding holding; /* needed for PP_CARE_HELD alone */
 } pp_unwind_opts;
 
 /* How the next round may take what it reads. */
@@ -37,7 +53,8 @@ typedef enum pp_unwind_care {
     PP_CARE_CHECKED, /* everything that may change is read twice */
     PP_CARE_STRICT,  /* the same, and a moved leaf counts as a change: for a
                       * reader that expects that nothing ran */
-    PP_CARE_STOPPED  /* the target's threads are stopped: read once */
+    PP_CARE_STOPPED, /* the target's threads are stopped: read once */
+    PP_CARE_HELD     /* read once, and proven by holding a CPU */
 } pp_unwind_care;
 
 /* State of a thread after a round: PYPROF_STACK_, and this one. */
@@ -50,6 +67,7 @@ typedef struct pp_round_thread {
     uint64_t flags;     /* PYPROF_THREAD_ bits */
     uint64_t native_id; /* in its own namespace; 0: not known */
     uint64_t python_id;
+    int32_t cpu;  /* where it last was, if PP_CARE_HELD has seen that; or -1 */
     bool may_run; /* it could have run while it was read */
     bool take;    /* true; the driver clears it to leave the thread out */
 } pp_round_thread;

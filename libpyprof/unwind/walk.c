@@ -534,10 +534,10 @@ static bool is_outside(const pp_unwind *u, const pp_slot *slot, pp_walk walk)
         slot->outer_loop - slot->loop >= MAX_C_STACK) {
         return false;
     }
-    bool at_entry = slot->now.n > 0 &&
-                    (slot->now.frames[0].offset_kind & 3) == PP_RAW_SHIM;
+    bool at_entry =
+        slot->now.n > 0 && (slot->now.frames[0].offset_kind & 3) == PP_RAW_SHIM;
     bool lost = walk == PP_WALK_BAD || walk == PP_WALK_FAULT;
-    return at_entry || (lost && u->care == PP_CARE_STOPPED);
+    return at_entry || (lost && (slot->held || u->care == PP_CARE_STOPPED));
 }
 
 pp_walk pp_walk_frames(pp_unwind *u, pp_slot *slot)

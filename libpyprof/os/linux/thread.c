@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -122,6 +123,15 @@ uint32_t pp_os_cpu_current(void)
 {
     int cpu = sched_getcpu();
     return cpu < 0 ? 0 : (uint32_t)cpu;
+}
+
+uint64_t pp_os_thread_switches(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0) {
+        return 0;
+    }
+    return (uint64_t)usage.ru_nvcsw + (uint64_t)usage.ru_nivcsw;
 }
 
 /* The kernel's struct sched_attr, first version. */

@@ -37,7 +37,7 @@ typedef struct run {
     uint64_t seed;
     int round;
     uint64_t begin; /* time at which the round began */
-    bool frozen;
+    bool runs_on;   /* the innermost place may be one before or after */
 } run;
 
 static void take_codes(teller *t, const pp_record_code *codes, uint32_t n)
@@ -135,8 +135,9 @@ static void judge(run *r, const pp_record_stack *told)
     int kind = told->state == PYPROF_STACK_TORN ? MODEL_ROOT
                : stack->truncated               ? MODEL_TOP
                                                 : MODEL_WHOLE;
-    if (kind != MODEL_ROOT && r->u->care == PP_CARE_CHECKED) {
-        /* A thread that runs is between two places. */
+    if (kind != MODEL_ROOT && r->runs_on) {
+        /* A thread that runs is between two places; and under PP_CARE_HELD
+         * there are such that can't be held. */
         kind += MODEL_ANY_PLACE;
     }
     if (told->state == PYPROF_STACK_UNREADABLE) {
@@ -193,10 +194,12 @@ static void one_round(run *r, uint64_t now)
     static uint64_t buffer[1 << 14];
     model *m = r->m;
     uint32_t choice = model_below(m, 16);
-    pp_unwind_care care = choice == 0  ? PP_CARE_STOPPED
-                          : choice < 8 ? PP_CARE_CHECKED
-                                       : PP_CARE_STRICT;
+    pp_unwind_care care = choice == 0   ? PP_CARE_STOPPED
+                          : choice < 5  ? PP_CARE_CHECKED
+                          : choice < 10 ? PP_CARE_HELD
+                                        : PP_CARE_STRICT;
     pp_round round;
+    r->runs_on = care == PP_CARE_CHECKED || care == PP_CARE_HELD;
     m->frozen = care == PP_CARE_STOPPED;
     m->whole_spans = care == PP_CARE_CHECKED;
     r->begin = m->time;
@@ -204,12 +207,15 @@ static void one_round(run *r, uint64_t now)
     for (uint32_t i = model_below(m, 4); i > 0 && round.n_torn > 0; i--) {
         /* It goes on running, or it was made to stand still. */
         m->frozen |= model_below(m, 2) == 0;
+        if (m->frozen && care == PP_CARE_HELD) {
+            care = PP_CARE_STOPPED;
+        }
         ck_assert_int_eq(pp_unwind_again(r->u, now, care, &round), PYPROF_OK);
         /* Up to 3.12 there are moments when a stack can't be told. */
         ck_assert(!m->frozen || round.n_torn == 0 ||
                   m->opts.frames == PP_FRAMES_CFRAME);
     }
-    m->frozen = false;
+    m->frozen = m->held = false;
     r->tally->lost += round.n_lost;
     if (model_below(m, 16) == 0) {
         return; /* overrun: it is not recorded */
@@ -231,7 +237,9 @@ static void one_run(model *m, uint64_t seed, const model_opts *opts,
     pp_unwind_opts how = {.all_threads = model_below(m, 8) != 0,
                           .max_depth = model_below(m, 8) == 0 ? 5 : MAX_DEPTH,
                           .max_codes = model_below(m, 8) == 0 ? 4 : 64,
-                          .max_threads = 64};
+                          .max_threads = 64,
+                          .holding = {(int64_t)(MODEL_BASE + MODEL_CPUS),
+                                      model_begin_holding, model_held_cpu, m}};
     run r = {.m = m, .teller = &told, .tally = total, .seed = seed};
     uint64_t now = 1;
     ck_assert_int_eq(pp_unwind_new(NULL, &m->base, &m->layout, m->runtime, 0,

@@ -32,6 +32,8 @@ enum {
     CODE_ROOM = 256,
     NAME_ROOM = 64,
     MODEL_SIZE = 1 << 19,
+    MODEL_CPUS = 1 << 20, /* where the threads' words about CPUs are */
+    MODEL_HELD_CPU = 1,
     MODEL_SEEN = 1 << 18,
     TS_BASE = 0xa0 /* in a thread state: the frame below all */
 };
@@ -84,6 +86,8 @@ typedef struct model_thread {
     bool linked; /* it is in the list */
     uint32_t interp;
     uint64_t tstate, ident;
+    uint32_t cpu;  /* that it waits for, or runs on */
+    uint32_t told; /* the CPU that its memory tells: on which it last ran */
     model_frame stack[MODEL_DEPTH + 2];
     uint32_t depth;
     model_frame pushed[2];
@@ -119,6 +123,8 @@ typedef struct model {
     uint8_t *memory;
     bool unmapped[MODEL_SIZE / CHUNK_SIZE];
     bool frozen;
+    bool held;        /* the reader has MODEL_HELD_CPU for itself */
+    bool switched;    /* it had not all the time */
     bool whole_spans; /* nothing happens while one is copied */
     int list_lock;    /* thread that changes a list, or -1 */
     uint64_t runtime, tstates, frames_at, sides_at, codes_at, names_at;

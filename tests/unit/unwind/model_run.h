@@ -337,12 +337,25 @@ static inline void model_go_on(model *m, model_thread *t)
     model_act(m, t);
 }
 
+/* Whether a thread may run now; the system moves it now and then. */
+static inline bool model_gets_cpu(model *m, model_thread *t)
+{
+    if (model_below(m, 32) == 0) {
+        t->cpu = model_below(m, 2);
+    }
+    if (m->held && t->cpu == MODEL_HELD_CPU) {
+        return false;
+    }
+    t->told = t->cpu;
+    return true;
+}
+
 static inline void model_event(model *m)
 {
     uint32_t i = model_below(m, MODEL_THREADS);
     model_thread *t = &m->threads[i];
     model_interp *interp = &m->interps[t->interp];
-    if (!t->alive) {
+    if (!t->alive || !model_gets_cpu(m, t)) {
         return;
     }
     if (t->at < t->n_queue) {
@@ -366,6 +379,10 @@ static inline void model_run(model *m)
     if (m->frozen) {
         return;
     }
+    if (m->held && model_below(m, 64) == 0) {
+        m->held = false;
+        m->switched = true;
+    }
     n += model_below(m, 16) < m->opts.per_call % 16;
     /* A few, or now and then very many. */
     n = m->opts.bursts && model_below(m, 64) == 0 ? 60 * n
@@ -377,10 +394,42 @@ static inline void model_run(model *m)
 
 /* ---- the reader ---------------------------------------------------------- */
 
+/* Words that tell the CPUs, one in 16 bytes, by identity. */
+static inline void model_copy_cpus(model *m, uint8_t *to, uint64_t at,
+                                   uint64_t size)
+{
+    memset(to, 0xff, (size_t)size);
+    for (uint32_t i = 0; i < MODEL_THREADS; i++) {
+        const model_thread *t = &m->threads[i];
+        uint64_t word = t->ident * 16;
+        if (t->alive && word >= at && word - at + sizeof(t->told) <= size) {
+            memcpy(to + (word - at), &t->told, sizeof(t->told));
+        }
+    }
+    model_run(m);
+}
+
+static inline void model_begin_holding(void *user)
+{
+    model *m = user;
+    m->held = !m->frozen;
+    m->switched = false;
+}
+
+static inline int32_t model_held_cpu(void *user)
+{
+    const model *m = user;
+    return m->switched ? -1 : MODEL_HELD_CPU;
+}
+
 static inline bool model_copy(model *m, uint8_t *to, const pp_span *span)
 {
     uint64_t at = span->address - MODEL_BASE;
     uint64_t left = span->size;
+    if (at >= MODEL_CPUS && at < MODEL_CPUS + MODEL_SIZE) {
+        model_copy_cpus(m, to, at - MODEL_CPUS, span->size);
+        return true;
+    }
     if (at > MODEL_SIZE || span->size > MODEL_SIZE - at) {
         return false;
     }
