@@ -24,7 +24,8 @@ function(pyprof_add_objects name)
   target_include_directories(
     ${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
     PRIVATE ${PROJECT_SOURCE_DIR}/libpyprof)
-  target_link_libraries(${name} PUBLIC Threads::Threads)
+  target_link_libraries(${name} PUBLIC Threads::Threads
+                        PRIVATE PkgConfig::ZSTD)
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON
                                            C_VISIBILITY_PRESET hidden)
 endfunction()
@@ -34,7 +35,7 @@ function(pyprof_add_archive name objects)
   add_library(${name} STATIC EXCLUDE_FROM_ALL $<TARGET_OBJECTS:${objects}>)
   target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR}/include
                                                ${PROJECT_SOURCE_DIR}/libpyprof)
-  target_link_libraries(${name} PUBLIC Threads::Threads)
+  target_link_libraries(${name} PUBLIC Threads::Threads PkgConfig::ZSTD)
 endfunction()
 
 pyprof_add_objects(pyprof_objects)
@@ -50,7 +51,7 @@ set_target_properties(pyprof PROPERTIES
 target_include_directories(
   pyprof PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                 $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(pyprof PRIVATE Threads::Threads)
+target_link_libraries(pyprof PRIVATE Threads::Threads PkgConfig::ZSTD)
 target_link_options(pyprof PRIVATE -Wl,--version-script=${map})
 if(NOT PYPROF_SANITIZE) # a sanitizer's symbols come with the program
   target_link_options(pyprof PRIVATE -Wl,-z,defs)

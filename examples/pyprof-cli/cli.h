@@ -2,8 +2,8 @@
  * cli.h: what the parts of pyprof-cli share.
  *
  * The command is a program over the public headers, as anyone could write it.
- * main.c picks a command; options.c fills a `settings`; run.c, attach.c, dump.c
- * and check.c are the commands; session.c is what run and attach have in
+ * main.c picks a command; options.c fills a `settings`; run.c, attach.c,
+ * dump.c, check.c and replay.c are the commands; session.c is what run and attach have in
  * common; output.c decides where a profile goes; report.c tells a person about
  * it; signals.c ends things early; text.c prints what came from elsewhere.
  */
@@ -29,7 +29,8 @@ typedef enum command_id {
     COMMAND_RUN = 1,
     COMMAND_ATTACH = 2,
     COMMAND_DUMP = 4,
-    COMMAND_CHECK = 8
+    COMMAND_CHECK = 8,
+    COMMAND_REPLAY = 16
 } command_id;
 
 typedef enum target_kind {
@@ -48,6 +49,8 @@ typedef struct settings {
                            arguments, NULL at the end */
     int64_t pid;        /* the others */
     const char *python; /* NULL: python3 of PATH */
+    char **files;       /* replay: NULL at the end */
+    pyprof_replay_opts replay;
     /* How. */
     pyprof_sampler_opts sampler;
     bool rate_given, interval_given;
@@ -77,6 +80,8 @@ const char *parse_seconds(const char *text, uint64_t *out_ns);
 const char *parse_count(const char *text, uint32_t min, uint32_t max,
                         uint32_t *out);
 const char *parse_pid(const char *text, int64_t *out);
+/* A number that is an id: not 0. */
+const char *parse_id(const char *text, uint64_t *out);
 
 /* ---- text.c ------------------------------------------------------------- */
 
@@ -200,5 +205,6 @@ int command_run(const settings *s);
 int command_attach(const settings *s);
 int command_dump(const settings *s);
 int command_check(const settings *s);
+int command_replay(const settings *s);
 
 #endif /* CLI_H */

@@ -25,6 +25,9 @@ static const command_row commands[] = {
      "sample a process that runs, until it ends or Ctrl-C", command_attach},
     {"dump", COMMAND_DUMP, "[OPTIONS] PID",
      "show what each thread of a process is doing now", command_dump},
+    {"replay", COMMAND_REPLAY, "[OPTIONS] FILE...",
+     "write a saved profile (--pyprof, --binary) in another format",
+     command_replay},
     {"check", COMMAND_CHECK, "PID",
      "tell whether a process can be sampled and, if not, why", command_check},
 };
@@ -82,8 +85,9 @@ int main(int argc, char **argv)
 {
     settings s;
     if (argc < 2) {
-        return usage_error("a command is needed: run, attach, dump or check "
-                           "(pyprof-cli --help tells more)");
+        return usage_error(
+            "a command is needed: run, attach, dump, replay or check "
+            "(pyprof-cli --help tells more)");
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help(stdout);
@@ -106,7 +110,7 @@ int main(int argc, char **argv)
         }
         return finish_stdout(status);
     }
-    return usage_error("no command '%s': run, attach, dump or check "
+    return usage_error("no command '%s': run, attach, dump, replay or check "
                        "(pyprof-cli --help tells more)",
                        argv[1]);
 }

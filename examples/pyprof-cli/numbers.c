@@ -129,6 +129,13 @@ const char *parse_count(const char *text, uint32_t min, uint32_t max,
     return NULL;
 }
 
+const char *parse_id(const char *text, uint64_t *out)
+{
+    return read_whole(text, UINT64_MAX, out) && *out != 0
+               ? NULL
+               : "not the id of a thread";
+}
+
 const char *parse_pid(const char *text, int64_t *out)
 {
     uint64_t value = 0;

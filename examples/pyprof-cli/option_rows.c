@@ -54,6 +54,56 @@ static const char *set_placement(settings *s, const option_row *row,
     return "not one of auto, target, free";
 }
 
+static const char *set_thread(settings *s, const option_row *row,
+                              const char *value)
+{
+    (void)row;
+    return parse_id(value, &s->replay.thread);
+}
+
+static const char *set_pid(settings *s, const option_row *row,
+                           const char *value)
+{
+    (void)row;
+    return parse_pid(value, &s->replay.pid);
+}
+
+static const char *set_from(settings *s, const option_row *row,
+                            const char *value)
+{
+    (void)row;
+    return parse_seconds(value, &s->replay.from_ns);
+}
+
+static const char *set_to(settings *s, const option_row *row, const char *value)
+{
+    (void)row;
+    return parse_seconds(value, &s->replay.to_ns);
+}
+
+static const char *set_salvage(settings *s, const option_row *row,
+                               const char *value)
+{
+    (void)row;
+    (void)value;
+    s->replay.flags |= PYPROF_REPLAY_SALVAGE;
+    return NULL;
+}
+
+static const char *set_compression(settings *s, const option_row *row,
+                                   const char *value)
+{
+    (void)row;
+    if (strcmp(value, "none") == 0) {
+        s->table.flags |= PYPROF_FORMAT_UNCOMPRESSED;
+    } else if (strcmp(value, "auto") == 0 || strcmp(value, "zstd") == 0) {
+        s->table.flags &= ~(uint64_t)PYPROF_FORMAT_UNCOMPRESSED;
+    } else {
+        return "not one of auto, zstd, none";
+    }
+    return NULL;
+}
+
 static const char *set_depth(settings *s, const option_row *row,
                              const char *value)
 {
@@ -177,7 +227,8 @@ static const char *set_help(settings *s, const option_row *row,
 enum {
     SAMPLING = COMMAND_RUN | COMMAND_ATTACH,
     READING = SAMPLING | COMMAND_DUMP,
-    ALL = READING | COMMAND_CHECK
+    WRITING = SAMPLING | COMMAND_REPLAY,
+    ALL = READING | COMMAND_CHECK | COMMAND_REPLAY
 };
 
 static const option_row rows[] = {
@@ -214,24 +265,38 @@ static const option_row rows[] = {
      "frames of a stack; deeper ones are cut at the root "
      "and marked <truncated> (default: 4096)",
      set_depth, 0},
-    {SAMPLING, 'o', "output", "PATH",
+    {COMMAND_REPLAY, 0, "thread", "ID",
+     "only the thread with this id (native, system or Python's)", set_thread,
+     0},
+    {COMMAND_REPLAY, 0, "pid", "PID", "only threads of this process", set_pid,
+     0},
+    {COMMAND_REPLAY, 0, "from", "SECONDS",
+     "only what was sampled so long after the start, or later", set_from, 0},
+    {COMMAND_REPLAY, 0, "to", "SECONDS", "and only what came before this",
+     set_to, 0},
+    {COMMAND_REPLAY, 0, "salvage", NULL,
+     "of a file that is damaged or has no end, use what can be read",
+     set_salvage, 0},
+    {WRITING, 'o', "output", "PATH",
      "file, or folder for a file with the default name, "
      "or - for standard output",
      set_output, 0},
-    {SAMPLING, 0, "sort", "KEY",
+    {WRITING, 0, "sort", "KEY",
      "table: nsamples (default), tottime, cumtime, "
      "sample-pct, cumul-pct, nsamples-cumul, name",
      set_sort, 0},
-    {SAMPLING, 'l', "limit", "N", "table: rows (default: 15; 0: all)",
-     set_limit, 0},
-    {SAMPLING, 0, "no-summary", NULL, "table: leave out the summary below it",
+    {WRITING, 'l', "limit", "N", "table: rows (default: 15; 0: all)", set_limit,
+     0},
+    {WRITING, 0, "no-summary", NULL, "table: leave out the summary below it",
      set_no_summary, 0},
+    {WRITING, 0, "compression", "KIND",
+     "binary, pyprof: zstd (the same as auto, the default) or none",
+     set_compression, 0},
     {SAMPLING, 0, "realtime-stats", NULL,
      "a line of statistics each second, on stderr", set_realtime, 0},
     {SAMPLING, 0, "stats-json", "FILE",
      "write the counters of the sampler to a file", set_stats_json, 0},
-    {SAMPLING, 'q', "quiet", NULL, "nothing on stderr but errors", set_quiet,
-     0},
+    {WRITING, 'q', "quiet", NULL, "nothing on stderr but errors", set_quiet, 0},
     {ALL, 'h', "help", NULL, "show this text", set_help, 0},
 };
 

@@ -15,6 +15,7 @@ typedef struct parser {
     option_row rows[MAX_ROWS];
     size_t n_rows;
     bool has_pid;
+    size_t n_files;
 } parser;
 
 static const char *command_name(command_id command)
@@ -26,6 +27,8 @@ static const char *command_name(command_id command)
         return "attach";
     case COMMAND_DUMP:
         return "dump";
+    case COMMAND_REPLAY:
+        return "replay";
     case COMMAND_CHECK:
         break;
     }
@@ -176,6 +179,11 @@ static int take_positional(parser *p)
         p->s->target = p->args;
         return STATUS_DONE;
     }
+    if (p->s->command == COMMAND_REPLAY) {
+        /* files gather where the arguments were that are done */
+        p->s->files[p->n_files++] = *p->args++;
+        return STATUS_DONE;
+    }
     if (p->has_pid) {
         return wrong(p, "'%s' is one argument too many", text);
     }
@@ -218,8 +226,15 @@ static int check_settings(const parser *p)
         return wrong(p, "nothing to run: give a SCRIPT, -m MODULE, -c CODE, "
                         "or -- COMMAND");
     }
-    if (s->command != COMMAND_RUN && !p->has_pid) {
+    if (s->command == COMMAND_REPLAY && p->n_files == 0) {
+        return wrong(p, "a file is needed: one that --pyprof or --binary made");
+    }
+    if (s->command != COMMAND_RUN && s->command != COMMAND_REPLAY &&
+        !p->has_pid) {
         return wrong(p, "a process id is needed");
+    }
+    if (s->replay.to_ns != 0 && s->replay.to_ns <= s->replay.from_ns) {
+        return wrong(p, "--to has to be after --from");
     }
     if (s->rate_given && s->interval_given) {
         return wrong(p, "--sampling-rate and --interval exclude each other");
@@ -248,6 +263,8 @@ int options_parse(command_id command, char **args, settings *out)
     out->kind = TARGET_SCRIPT;
     out->sampler.sz = sizeof(out->sampler);
     out->table.sz = sizeof(out->table);
+    out->replay.sz = sizeof(out->replay);
+    out->files = args;
     p.s = out;
     p.args = args;
     p.n_rows = options_collect(command, p.rows);
@@ -256,6 +273,9 @@ int options_parse(command_id command, char **args, settings *out)
         if (status != STATUS_DONE) {
             return status;
         }
+    }
+    if (command == COMMAND_REPLAY) {
+        out->files[p.n_files] = NULL;
     }
     return out->help ? STATUS_DONE : check_settings(&p);
 }

@@ -26,6 +26,11 @@ typedef struct pyprof_session {
     uint64_t capture; /**< PYPROF_SAMPLE_ flags of the sampler */
     /** alive until the collector is freed or begins again */
     const pyprof_tables *tables;
+    /**
+     * NULL, or where a collector that streams writes while it collects; alive
+     * until it is written (::pyprof_collector_write)
+     */
+    pyprof_writer *writer;
 } pyprof_session;
 
 /** What is known after the last sample. Valid for this callback. */
@@ -55,14 +60,21 @@ typedef struct pyprof_collector_ops {
     size_t sz;        /**< sizeof(pyprof_collector_ops) */
     const char *name; /**< name of the format; static */
     uint64_t caps;    /**< PYPROF_COLLECTOR_ bits */
-    /** MAY be NULL. MUST NOT keep `session`; may keep `session->tables`. */
+    /**
+     * MAY be NULL. MUST NOT keep `session`; may keep `session->tables`. Without
+     * ::PYPROF_COLLECTOR_STREAMS `session->writer` is NULL; with it, it may be
+     * NULL: then the collector MUST keep what it has for `finish`.
+     */
     pyprof_status (*begin)(void *self, const pyprof_session *session,
                            pyprof_error *err);
     /** MUST be set. MUST NOT keep `sample`. Not called when there is no stack.
      */
     pyprof_status (*sample)(void *self, const pyprof_sample *sample,
                             pyprof_error *err);
-    /** MAY be NULL. Writes the result. MUST NOT finish or close the writer. */
+    /**
+     * MAY be NULL. Writes the result, or what is left of it. MUST NOT finish or
+     * close the writer, which is `session->writer` where there was one.
+     */
     pyprof_status (*finish)(void *self, const pyprof_summary *summary,
                             pyprof_writer *writer, pyprof_error *err);
     /** MAY be NULL. Gives back all that the collector holds. */
@@ -73,7 +85,16 @@ typedef struct pyprof_collector_ops {
 enum {
     PYPROF_COLLECTOR_TEXT = 1, /**< meant to be read by a person */
     /** goes to standard output when no path is given */
-    PYPROF_COLLECTOR_TO_STDOUT = 2
+    PYPROF_COLLECTOR_TO_STDOUT = 2,
+    /**
+     * writes while it collects, in bounded memory, if it is given its writer
+     * by ::pyprof_collector_stream
+     */
+    PYPROF_COLLECTOR_STREAMS = 4,
+    /**
+     * a saved profile, which ::pyprof_replay_add_path reads
+     */
+    PYPROF_COLLECTOR_SAVED = 8
 };
 
 /** How a text table is sorted. */
@@ -93,7 +114,8 @@ enum {
     PYPROF_FORMAT_NO_SUMMARY = 1, /**< table: without the summary below it */
     PYPROF_FORMAT_COLOR = 2,      /**< table: ANSI colours */
     /** pstats: 3.15's ("__sampled__",) key, which older pstats can't load */
-    PYPROF_FORMAT_SAMPLED_MARK = 4
+    PYPROF_FORMAT_SAMPLED_MARK = 4,
+    PYPROF_FORMAT_UNCOMPRESSED = 8 /**< saved profiles: without zstd */
 };
 
 /** Options of a built-in format; each uses what it understands. */
@@ -140,12 +162,31 @@ PYPROF_API pyprof_status pyprof_collector_new(const pyprof_collector_ops *ops,
                                               pyprof_error *err);
 
 /**
+ * @brief Gives a collector its writer before its next run begins.
+ *
+ * It writes as it collects and flushes about once a second, so memory stays
+ * bounded, and what was flushed survives a kill where the writer's file is
+ * there from the start (::PYPROF_WRITER_IN_PLACE). ::pyprof_collector_write
+ * with the same writer ends the file. A run that fails to write fails.
+ *
+ * @param writer NULL: not after all
+ * @retval PYPROF_ERR_UNSUPPORTED the format can't (no
+ *                                ::PYPROF_COLLECTOR_STREAMS)
+ * @retval PYPROF_ERR_BUSY a run has begun
+ */
+PYPROF_API pyprof_status pyprof_collector_stream(pyprof_collector *collector,
+                                                 pyprof_writer *writer,
+                                                 pyprof_error *err);
+
+/**
  * @brief Writes what was collected; the run must have ended.
  *
  * May be called once for each run, whether it succeeds or not. It neither
- * finishes nor closes the writer.
+ * finishes nor closes the writer. A collector that streamed needs the writer
+ * that it streamed to.
  *
  * @retval PYPROF_ERR_BUSY the run has not ended, or it was written before
+ * @retval PYPROF_ERR_INVALID another writer than that of the run
  * @retval PYPROF_ERR_IO writing failed
  * @retval PYPROF_ERR_NO_MEMORY out of memory
  * @retval PYPROF_ERR_CALLBACK the collector's own function failed

@@ -9,6 +9,7 @@
  * - pyprof/sampler.h: look at it from outside, on a clock;
  * - pyprof/sample.h: what is seen;
  * - pyprof/collector.h: who takes it, and the formats it can be written in;
+ * - pyprof/replay.h: a saved profile back into any collector;
  * - pyprof/writer.h: where the bytes go;
  * - pyprof/version.h: which library this is.
  */
@@ -17,6 +18,7 @@
 
 #include <pyprof/collector.h>
 #include <pyprof/common.h>
+#include <pyprof/replay.h>
 #include <pyprof/sample.h>
 #include <pyprof/sampler.h>
 #include <pyprof/status.h>

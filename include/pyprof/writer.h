@@ -32,10 +32,20 @@ typedef struct pyprof_writer_ops {
     void (*close)(void *user);
 } pyprof_writer_ops;
 
+/** How bytes are written (bits of pyprof_writer_opts.flags). */
+enum {
+    /**
+     * a path: the file takes its name when it is opened, in place of an older
+     * one, and grows; closed unfinished, it stays as it is
+     */
+    PYPROF_WRITER_IN_PLACE = 1
+};
+
 /** Options of a writer. */
 typedef struct pyprof_writer_opts {
     size_t sz;                         /**< sizeof(pyprof_writer_opts) */
     const pyprof_allocator *allocator; /**< NULL: the C library's */
+    uint64_t flags;                    /**< PYPROF_WRITER_ bits */
 } pyprof_writer_opts;
 
 /**
@@ -110,6 +120,20 @@ PYPROF_API pyprof_status pyprof_writer_open_callback(
  */
 PYPROF_API pyprof_status pyprof_writer_write(pyprof_writer *writer,
                                              const void *data, size_t size,
+                                             pyprof_error *err);
+
+/**
+ * @brief Passes on what was gathered, so that it survives this process.
+ *
+ * The bytes are with the system afterwards, and so in a file that grows under
+ * its own name or at a pipe's other end. Compression makes a block of what it
+ * has.
+ *
+ * @retval PYPROF_ERR_IO the system refused
+ * @retval PYPROF_ERR_BUSY the writer is finished
+ * @retval PYPROF_ERR_CALLBACK the caller's function refused
+ */
+PYPROF_API pyprof_status pyprof_writer_flush(pyprof_writer *writer,
                                              pyprof_error *err);
 
 /**

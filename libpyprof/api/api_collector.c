@@ -39,6 +39,15 @@ pyprof_status pyprof_collector_new(const pyprof_collector_ops *ops, void *self,
     return pp_collector_new(&known, self, NULL, out_collector, err);
 }
 
+pyprof_status pyprof_collector_stream(pyprof_collector *collector,
+                                      pyprof_writer *writer, pyprof_error *err)
+{
+    if (collector == NULL) {
+        return is_null("collector", err);
+    }
+    return pp_collector_stream(collector, writer, err);
+}
+
 pyprof_status pyprof_collector_write(pyprof_collector *collector,
                                      pyprof_writer *writer, pyprof_error *err)
 {

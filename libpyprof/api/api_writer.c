@@ -4,13 +4,20 @@
 #include "base/base.h"
 #include "writer/writer.h"
 
-static pyprof_status read_opts(const pyprof_writer_opts *opts,
-                               pp_allocator *allocator, pyprof_error *err)
+/* `may`: the flags that this kind of writer has. */
+static pyprof_status read_opts(const pyprof_writer_opts *opts, uint64_t may,
+                               pp_allocator *allocator,
+                               pyprof_writer_opts *out_known, pyprof_error *err)
 {
-    pyprof_writer_opts known;
-    PP_TRY(
-        pp_opts_read(&known, sizeof(known), opts, "pyprof_writer_opts", err));
-    return pp_alloc_init(allocator, known.allocator, err);
+    PP_TRY(pp_opts_read(out_known, sizeof(*out_known), opts,
+                        "pyprof_writer_opts", err));
+    if ((out_known->flags & ~may) != 0) {
+        return pp_error_set(err, PYPROF_ERR_UNSUPPORTED,
+                            "pyprof_writer_opts.flags: %#llx is not known to "
+                            "this kind of writer",
+                            (unsigned long long)(out_known->flags & ~may));
+    }
+    return pp_alloc_init(allocator, out_known->allocator, err);
 }
 
 static pyprof_status is_null(const char *what, pyprof_error *err)
@@ -31,8 +38,9 @@ pyprof_status pyprof_writer_open_path(const char *path,
                             "path is empty: give a file name");
     }
     pp_allocator allocator;
-    PP_TRY(read_opts(opts, &allocator, err));
-    return pp_writer_open_path(path, &allocator, out_writer, err);
+    pyprof_writer_opts known;
+    PP_TRY(read_opts(opts, PYPROF_WRITER_IN_PLACE, &allocator, &known, err));
+    return pp_writer_open_path(path, known.flags, &allocator, out_writer, err);
 }
 
 pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
@@ -47,7 +55,8 @@ pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
                             "fd is %d: give an open file descriptor", (int)fd);
     }
     pp_allocator allocator;
-    PP_TRY(read_opts(opts, &allocator, err));
+    pyprof_writer_opts given;
+    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
     return pp_writer_open_fd(fd, &allocator, out_writer, err);
 }
 
@@ -59,7 +68,8 @@ pyprof_status pyprof_writer_open_memory(const pyprof_writer_opts *opts,
         return is_null("out_writer", err);
     }
     pp_allocator allocator;
-    PP_TRY(read_opts(opts, &allocator, err));
+    pyprof_writer_opts given;
+    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
     return pp_writer_open_memory(&allocator, out_writer, err);
 }
 
@@ -78,7 +88,8 @@ pyprof_status pyprof_writer_open_callback(const pyprof_writer_ops *ops,
         return is_null("pyprof_writer_ops.write", err);
     }
     pp_allocator allocator;
-    PP_TRY(read_opts(opts, &allocator, err));
+    pyprof_writer_opts given;
+    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
     return pp_writer_open_callback(&known, user, &allocator, out_writer, err);
 }
 
@@ -89,6 +100,14 @@ pyprof_status pyprof_writer_write(pyprof_writer *writer, const void *data,
         return is_null(writer == NULL ? "writer" : "data", err);
     }
     return pp_writer_write(writer, data, size, err);
+}
+
+pyprof_status pyprof_writer_flush(pyprof_writer *writer, pyprof_error *err)
+{
+    if (writer == NULL) {
+        return is_null("writer", err);
+    }
+    return pp_writer_flush(writer, err);
 }
 
 pyprof_status pyprof_writer_finish(pyprof_writer *writer, pyprof_error *err)

@@ -248,6 +248,23 @@ size_t pp_varint_put(uint8_t *to, uint64_t value);
  * when cut off or over 64 bits. */
 bool pp_varint_get(const uint8_t **p, const uint8_t *end, uint64_t *out);
 
+/* Small numbers of either sign as small unsigned ones. */
+static inline uint64_t pp_zigzag(int64_t value)
+{
+    return ((uint64_t)value << 1) ^ (uint64_t)(value < 0 ? -1 : 0);
+}
+
+static inline int64_t pp_unzigzag(uint64_t value)
+{
+    return (int64_t)(value >> 1 ^ (0 - (value & 1)));
+}
+
+/* ---- crc.c ------------------------------------------------------------ */
+
+/* CRC-32 as in gzip and PNG, of `size` more bytes after those of `crc` (0 at
+ * the beginning). */
+uint32_t pp_crc32(uint32_t crc, const void *data, size_t size);
+
 /* ---- checked arithmetic ----------------------------------------------- */
 
 /* Each returns false, leaving *out alone, when the result does not fit. */

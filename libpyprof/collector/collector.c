@@ -33,6 +33,8 @@ struct pyprof_collector {
     void *self;
     collector_state state;
     pyprof_tables *tables; /* NULL before the first begin */
+    pyprof_writer *next;   /* of the next run; NULL: it doesn't stream */
+    pyprof_writer *writer; /* of this run */
     pyprof_summary summary;
 };
 
@@ -111,6 +113,22 @@ static pyprof_status judge(const pyprof_collector *c, pyprof_status status,
 
 /* ---- a run ------------------------------------------------------------- */
 
+pyprof_status pp_collector_stream(pyprof_collector *c, pyprof_writer *w,
+                                  pyprof_error *err)
+{
+    if (w != NULL && (c->ops.caps & PYPROF_COLLECTOR_STREAMS) == 0) {
+        return pp_error_set(err, PYPROF_ERR_UNSUPPORTED,
+                            "the collector \"%s\" can't write before its run "
+                            "has ended",
+                            pp_collector_name(c));
+    }
+    if (c->state == STATE_COLLECTING) {
+        return busy(c, "is in use by a run", err);
+    }
+    c->next = w;
+    return PYPROF_OK;
+}
+
 pyprof_status pp_collector_begin(pyprof_collector *c,
                                  const pyprof_session *session,
                                  pyprof_tables *tables, pyprof_error *err)
@@ -123,9 +141,13 @@ pyprof_status pp_collector_begin(pyprof_collector *c,
     c->tables = tables;
     c->summary = (pyprof_summary){.sz = sizeof(c->summary)};
     c->state = STATE_IDLE;
+    c->writer = c->next;
+    c->next = NULL;
     if (c->ops.begin != NULL) {
         pyprof_error given = PYPROF_ERROR_INIT;
-        pyprof_status status = c->ops.begin(c->self, session, &given);
+        pyprof_session own = *session;
+        own.writer = c->writer;
+        pyprof_status status = c->ops.begin(c->self, &own, &given);
         PP_TRY(judge(c, status, "begin", &given, err));
     }
     c->state = STATE_COLLECTING;
@@ -173,6 +195,12 @@ pyprof_status pp_collector_write(pyprof_collector *c, pyprof_writer *w,
                         ? "is written already"
                         : "has nothing to write before its run has ended",
                     err);
+    }
+    if (c->writer != NULL && c->writer != w) {
+        return pp_error_set(err, PYPROF_ERR_INVALID,
+                            "the collector \"%s\" has streamed to another "
+                            "writer: give it that one",
+                            pp_collector_name(c));
     }
     c->state = STATE_WRITTEN;
     if (c->ops.finish == NULL) {

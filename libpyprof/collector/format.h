@@ -136,6 +136,10 @@ void pp_line_clear(pp_line *line);
 void pp_line_add(pp_line *line, const char *data, size_t size);
 void pp_line_text(pp_line *line, const char *text);
 void pp_line_number(pp_line *line, uint64_t number);
+/* For what is not text: LEB128, zigzag, and `size` <= 8 bytes, lowest first. */
+void pp_line_varint(pp_line *line, uint64_t value);
+void pp_line_signed(pp_line *line, int64_t value);
+void pp_line_fixed(pp_line *line, uint64_t value, unsigned size);
 /* As pp_text_line makes it, with each `avoid` (0: none) as `instead`. */
 void pp_line_clean(pp_line *line, pyprof_text text, char avoid, char instead);
 /* Writes it; PYPROF_ERR_NO_MEMORY when a part is missing. */

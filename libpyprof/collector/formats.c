@@ -24,7 +24,7 @@ static const format_row rows[] = {
 
 #define KNOWN_FLAGS                                             \
     ((uint64_t)PYPROF_FORMAT_NO_SUMMARY | PYPROF_FORMAT_COLOR | \
-     PYPROF_FORMAT_SAMPLED_MARK)
+     PYPROF_FORMAT_SAMPLED_MARK | PYPROF_FORMAT_UNCOMPRESSED)
 
 static pyprof_status check_opts(const pyprof_format_opts *opts,
                                 pyprof_error *err)

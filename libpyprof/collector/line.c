@@ -54,6 +54,26 @@ void pp_line_number(pp_line *line, uint64_t number)
     pp_line_add(line, digits + at, sizeof(digits) - at);
 }
 
+void pp_line_varint(pp_line *line, uint64_t value)
+{
+    uint8_t bytes[PP_VARINT_MAX];
+    pp_line_add(line, (const char *)bytes, pp_varint_put(bytes, value));
+}
+
+void pp_line_signed(pp_line *line, int64_t value)
+{
+    pp_line_varint(line, pp_zigzag(value));
+}
+
+void pp_line_fixed(pp_line *line, uint64_t value, unsigned size)
+{
+    char bytes[8];
+    for (unsigned i = 0; i < size; i++) {
+        bytes[i] = (char)(value >> 8 * i);
+    }
+    pp_line_add(line, bytes, size);
+}
+
 void pp_line_clean(pp_line *line, pyprof_text text, char avoid, char instead)
 {
     size_t size = (size_t)text.size;

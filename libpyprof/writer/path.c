@@ -9,7 +9,8 @@
  * directly.
  *
  * Invariants:
- * 1. Until finish, a file of the final name is as it was.
+ * 1. Until finish, a file of the final name is as it was; in place, until the
+ *    opening, and it is not removed.
  * 2. A temporary file is made new (O_EXCL), is never one that someone else put
  *    there, and is removed by close unless it was renamed.
  * 3. Symbolic links stay: the file that they lead to is replaced.
@@ -44,15 +45,9 @@ static pyprof_status path_write(pyprof_writer *w, const void *data, size_t size,
     return error == 0 ? PYPROF_OK : cannot_write(w, error, err);
 }
 
-static pyprof_status path_finish(pyprof_writer *w, pyprof_error *err)
+/* Gives a temporary file its final name. */
+static pyprof_status take_name(pyprof_writer *w, pyprof_error *err)
 {
-    int fd = w->as.path.fd;
-    w->as.path.fd = -1;
-    /* a network file system may say only now that the disk is full; after
-     * EINTR the descriptor is closed all the same */
-    if (close(fd) != 0 && errno != EINTR) {
-        return cannot_write(w, errno, err);
-    }
     if (w->as.path.temp[0] == '\0') {
         return PYPROF_OK;
     }
@@ -62,6 +57,18 @@ static pyprof_status path_finish(pyprof_writer *w, pyprof_error *err)
     }
     w->as.path.temp[0] = '\0';
     return PYPROF_OK;
+}
+
+static pyprof_status path_finish(pyprof_writer *w, pyprof_error *err)
+{
+    int fd = w->as.path.fd;
+    w->as.path.fd = -1;
+    /* a network file system may say only now that the disk is full; after
+     * EINTR the descriptor is closed all the same */
+    if (close(fd) != 0 && errno != EINTR) {
+        return cannot_write(w, errno, err);
+    }
+    return take_name(w, err);
 }
 
 static void path_close(pyprof_writer *w)
@@ -278,8 +285,9 @@ static pyprof_status open_any(pyprof_writer *w, char **path, pyprof_error *err)
     return open_beside(w, *path, err);
 }
 
-pyprof_status pp_writer_open_path(const char *path, const pp_allocator *a,
-                                  pyprof_writer **out, pyprof_error *err)
+pyprof_status pp_writer_open_path(const char *path, uint64_t flags,
+                                  const pp_allocator *a, pyprof_writer **out,
+                                  pyprof_error *err)
 {
     pyprof_writer *w = pp_writer_make(&path_sink, a);
     if (w == NULL) {
@@ -294,6 +302,9 @@ pyprof_status pp_writer_open_path(const char *path, const pp_allocator *a,
         status = pp_error_memory(err, "a path");
     } else {
         status = open_any(w, &target, err);
+    }
+    if (status == PYPROF_OK && (flags & PYPROF_WRITER_IN_PLACE) != 0) {
+        status = take_name(w, err);
     }
     pp_free(a, target);
     if (status != PYPROF_OK) {

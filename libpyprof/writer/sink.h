@@ -13,6 +13,8 @@ typedef struct pp_sink {
     /* All bytes or an error. MUST be set. */
     pyprof_status (*write)(pyprof_writer *w, const void *data, size_t size,
                            pyprof_error *err);
+    /* What was written so far gets to where it is seen. MAY be NULL. */
+    pyprof_status (*flush)(pyprof_writer *w, pyprof_error *err);
     /* After the last write. MAY be NULL. */
     pyprof_status (*finish)(pyprof_writer *w, pyprof_error *err);
     /* Gives back all that the sink holds, finished or not. MAY be NULL. */
@@ -45,6 +47,12 @@ struct pyprof_writer {
             pyprof_writer_ops ops;
             void *user;
         } callback;
+        struct {
+            pyprof_writer *inner;
+            void *state; /* of the compression */
+            char *out;   /* room for what it makes; PP_WRITER_BUFFER bytes */
+            bool owns_inner;
+        } packed;
     } as;
 };
 

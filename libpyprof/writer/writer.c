@@ -86,6 +86,15 @@ pyprof_status pp_writer_write(pyprof_writer *w, const void *data, size_t size,
     return PYPROF_OK;
 }
 
+pyprof_status pp_writer_flush(pyprof_writer *w, pyprof_error *err)
+{
+    PP_TRY(check(w, err));
+    PP_TRY(keep(w, flush(w), err));
+    return w->sink->flush == NULL
+               ? PYPROF_OK
+               : keep(w, w->sink->flush(w, &w->failure), err);
+}
+
 pyprof_status pp_writer_finish(pyprof_writer *w, pyprof_error *err)
 {
     PP_TRY(check(w, err));

@@ -10,8 +10,9 @@
 #include "base/base.h"
 
 /* The same contracts as the public functions, without argument checks. */
-pyprof_status pp_writer_open_path(const char *path, const pp_allocator *a,
-                                  pyprof_writer **out, pyprof_error *err);
+pyprof_status pp_writer_open_path(const char *path, uint64_t flags,
+                                  const pp_allocator *a, pyprof_writer **out,
+                                  pyprof_error *err);
 pyprof_status pp_writer_open_fd(int fd, const pp_allocator *a,
                                 pyprof_writer **out, pyprof_error *err);
 pyprof_status pp_writer_open_memory(const pp_allocator *a, pyprof_writer **out,
@@ -21,9 +22,17 @@ pyprof_status pp_writer_open_callback(const pyprof_writer_ops *ops, void *user,
                                       pyprof_writer **out, pyprof_error *err);
 pyprof_status pp_writer_write(pyprof_writer *w, const void *data, size_t size,
                               pyprof_error *err);
+pyprof_status pp_writer_flush(pyprof_writer *w, pyprof_error *err);
 pyprof_status pp_writer_finish(pyprof_writer *w, pyprof_error *err);
 pyprof_text pp_writer_memory(const pyprof_writer *w);
 void pp_writer_close(pyprof_writer *w);
+
+/* Compresses into `inner`, as one frame of zstd of a level from 1 to 19, which
+ * pp_writer_finish ends. With `owns_inner` that finishes `inner` as well, and
+ * closing closes it; when this fails, `inner` stays the caller's. */
+pyprof_status pp_writer_open_zstd(pyprof_writer *inner, bool owns_inner,
+                                  int level, const pp_allocator *a,
+                                  pyprof_writer **out, pyprof_error *err);
 
 /* printf into a writer; a line may be of any length. The same in every locale:
  * numbers have a decimal point and no groups. Knows %% %c %s %d %i %u %x %f

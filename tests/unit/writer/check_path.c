@@ -71,8 +71,8 @@ static void write_file(const char *path, const char *text)
 {
     pyprof_writer *w = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
-    ck_assert_msg(pp_writer_open_path(path, NULL, &w, &err) == PYPROF_OK, "%s",
-                  err.message);
+    ck_assert_msg(pp_writer_open_path(path, 0, NULL, &w, &err) == PYPROF_OK,
+                  "%s", err.message);
     ck_assert_int_eq(pp_writer_write(w, text, strlen(text), &err), PYPROF_OK);
     ck_assert_int_eq(pp_writer_finish(w, &err), PYPROF_OK);
     pp_writer_close(w);
@@ -82,7 +82,8 @@ START_TEST(test_appears_when_finished)
 {
     enter();
     pyprof_writer *w = NULL;
-    ck_assert_int_eq(pp_writer_open_path("new.txt", NULL, &w, NULL), PYPROF_OK);
+    ck_assert_int_eq(pp_writer_open_path("new.txt", 0, NULL, &w, NULL),
+                     PYPROF_OK);
     ck_assert_int_eq(pp_writer_write(w, "text", 4, NULL), PYPROF_OK);
     ck_assert_int_ne(access("new.txt", F_OK), 0);
     ck_assert_int_eq(entries(), 1);
@@ -103,7 +104,8 @@ START_TEST(test_unfinished_leaves_nothing)
     make_file("old.txt", "old");
     pyprof_writer *w = NULL;
     static const char zeros[100000];
-    ck_assert_int_eq(pp_writer_open_path("old.txt", NULL, &w, NULL), PYPROF_OK);
+    ck_assert_int_eq(pp_writer_open_path("old.txt", 0, NULL, &w, NULL),
+                     PYPROF_OK);
     ck_assert_int_eq(pp_writer_write(w, zeros, sizeof(zeros), NULL), PYPROF_OK);
     pp_writer_close(w);
     expect_text("old.txt", "old");
@@ -116,7 +118,7 @@ START_TEST(test_folder_changes_meanwhile)
 {
     enter();
     pyprof_writer *w = NULL;
-    ck_assert_int_eq(pp_writer_open_path("here.txt", NULL, &w, NULL),
+    ck_assert_int_eq(pp_writer_open_path("here.txt", 0, NULL, &w, NULL),
                      PYPROF_OK);
     ck_assert_int_eq(chdir("/"), 0);
     ck_assert_int_eq(pp_writer_finish(w, NULL), PYPROF_OK);
@@ -168,7 +170,7 @@ START_TEST(test_links)
     ck_assert_int_eq(symlink("../outer", "sub/inner"), 0);
     pyprof_writer *w = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
-    ck_assert_int_eq(pp_writer_open_path("outer", NULL, &w, &err),
+    ck_assert_int_eq(pp_writer_open_path("outer", 0, NULL, &w, &err),
                      PYPROF_ERR_IO);
     ck_assert_int_eq(err.os_errno, ELOOP);
     ck_assert_int_eq(unlink("sub/inner"), 0);
@@ -187,7 +189,7 @@ START_TEST(test_devices)
     if (access("/dev/full", W_OK) == 0) {
         pyprof_writer *w = NULL;
         pyprof_error err = PYPROF_ERROR_INIT;
-        ck_assert_int_eq(pp_writer_open_path("/dev/full", NULL, &w, &err),
+        ck_assert_int_eq(pp_writer_open_path("/dev/full", 0, NULL, &w, &err),
                          PYPROF_OK);
         ck_assert_int_eq(pp_writer_write(w, "x", 1, &err), PYPROF_OK);
         ck_assert_int_eq(pp_writer_finish(w, &err), PYPROF_ERR_IO);
@@ -252,7 +254,8 @@ static void expect_error(const char *path, int os_errno, const char *message)
 {
     pyprof_writer *w = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
-    ck_assert_int_eq(pp_writer_open_path(path, NULL, &w, &err), PYPROF_ERR_IO);
+    ck_assert_int_eq(pp_writer_open_path(path, 0, NULL, &w, &err),
+                     PYPROF_ERR_IO);
     ck_assert_ptr_null(w);
     ck_assert_int_eq(err.os_errno, os_errno);
     ck_assert_str_eq(err.message, message);
@@ -277,7 +280,7 @@ START_TEST(test_errors)
     name[sizeof(name) - 1] = '\0';
     pyprof_writer *w = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
-    ck_assert_int_eq(pp_writer_open_path(name, NULL, &w, &err), PYPROF_OK);
+    ck_assert_int_eq(pp_writer_open_path(name, 0, NULL, &w, &err), PYPROF_OK);
     ck_assert_int_eq(pp_writer_finish(w, &err), PYPROF_ERR_IO);
     ck_assert_int_eq(err.os_errno, ENAMETOOLONG);
     pp_writer_close(w);
