@@ -142,6 +142,12 @@ void pp_line_signed(pp_line *line, int64_t value);
 void pp_line_fixed(pp_line *line, uint64_t value, unsigned size);
 /* As pp_text_line makes it, with each `avoid` (0: none) as `instead`. */
 void pp_line_clean(pp_line *line, pyprof_text text, char avoid, char instead);
+/* A JSON string with its quotes, of ASCII alone: a byte that is no UTF-8 is
+ * U+FFFD, a surrogate stays one. */
+void pp_line_json(pp_line *line, pyprof_text text);
+/* Nanoseconds as milliseconds with three decimals, cut, not rounded; without
+ * zeros at the end. */
+void pp_line_ms(pp_line *line, uint64_t ns);
 /* Writes it; PYPROF_ERR_NO_MEMORY when a part is missing. */
 pyprof_status pp_line_write(const pp_line *line, pyprof_writer *w,
                             pyprof_error *err);

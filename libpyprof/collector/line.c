@@ -90,6 +90,63 @@ void pp_line_clean(pp_line *line, pyprof_text text, char avoid, char instead)
     line->size += n;
 }
 
+static void add_escape(pp_line *line, uint32_t unit)
+{
+    static const char hex[] = "0123456789abcdef";
+    char text[6] = {'\\', 'u'};
+    for (int i = 0; i < 4; i++) {
+        text[2 + i] = hex[unit >> (12 - 4 * i) & 15];
+    }
+    pp_line_add(line, text, sizeof(text));
+}
+
+void pp_line_json(pp_line *line, pyprof_text text)
+{
+    size_t size = (size_t)text.size;
+    pp_line_text(line, "\"");
+    for (size_t i = 0; i < size;) {
+        size_t plain = i;
+        while (plain < size && text.data[plain] >= ' ' &&
+               text.data[plain] <= '~' && text.data[plain] != '"' &&
+               text.data[plain] != '\\') {
+            plain++;
+        }
+        pp_line_add(line, text.data + i, plain - i);
+        i = plain;
+        if (i == size) {
+            break;
+        }
+        uint32_t c;
+        i += pp_text_decode(text.data + i, size - i, &c);
+        if (c == PP_TEXT_BAD) {
+            c = 0xfffd;
+        }
+        if (c == '"' || c == '\\') {
+            const char escape[] = {'\\', (char)c};
+            pp_line_add(line, escape, sizeof(escape));
+        } else if (c > 0xffff) {
+            add_escape(line, 0xd800 + ((c - 0x10000) >> 10));
+            add_escape(line, 0xdc00 + ((c - 0x10000) & 0x3ff));
+        } else {
+            add_escape(line, c);
+        }
+    }
+    pp_line_text(line, "\"");
+}
+
+void pp_line_ms(pp_line *line, uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    unsigned rest = (unsigned)(us % 1000);
+    pp_line_number(line, us / 1000);
+    if (rest != 0) {
+        char text[] = {'.', (char)('0' + rest / 100),
+                       (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
+        size_t size = rest % 10 != 0 ? 4 : rest % 100 != 0 ? 3 : 2;
+        pp_line_add(line, text, size);
+    }
+}
+
 pyprof_status pp_line_write(const pp_line *line, pyprof_writer *w,
                             pyprof_error *err)
 {

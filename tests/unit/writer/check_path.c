@@ -319,7 +319,7 @@ static bool write_one(fault_alloc *fault)
     pyprof_writer *w = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
     pyprof_status status =
-        pp_writer_open_path("sub/link", &fault->table, &w, &err);
+        pp_writer_open_path("sub/link", 0, &fault->table, &w, &err);
     if (status == PYPROF_OK) {
         ck_assert_int_eq(pp_writer_write(w, "x", 1, &err), PYPROF_OK);
         ck_assert_int_eq(pp_writer_finish(w, &err), PYPROF_OK);
