@@ -131,13 +131,21 @@ typedef struct output {
     const char *folder; /* the default name goes into it; NULL: `file` is set */
     const char *file;
     char path[4096]; /* where it was written to */
+    pyprof_writer *writer; /* NULL: not opened yet */
+    bool is_streaming;     /* the collector writes while it collects */
+    bool is_finished;
 } output;
 
 /* Chooses format and place, makes the collector, and tries the place out.
  * Nothing is written yet. */
 int output_plan(const settings *s, output *out);
-/* Writes the profile; `pid` is for the default name. */
+/* Before the run: a format that streams gets its file, which is there from now
+ * on. `pid` is for the default name. */
+int output_begin(output *out, int64_t pid);
+/* Writes the profile, or what is left of it. */
 int output_write(output *out, int64_t pid);
+/* Nothing was collected: a file that was begun is removed. */
+void output_discard(output *out);
 void output_free(output *out);
 /* Whether a file could be written there. */
 int output_probe(const char *path, const char *option);

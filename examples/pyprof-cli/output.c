@@ -146,32 +146,88 @@ static int name_file(output *out, int64_t pid)
     return STATUS_DONE;
 }
 
-int output_write(output *out, int64_t pid)
+/* Where a file's name says that it is compressed. */
+static int32_t compression_of(const char *path)
 {
-    pyprof_writer *writer = NULL;
-    pyprof_error err = PYPROF_ERROR_INIT;
-    pyprof_status status;
+    static const struct {
+        const char *suffix;
+        int32_t compression;
+    } known[] = {{".gz", PYPROF_COMPRESSION_GZIP},
+                 {".zst", PYPROF_COMPRESSION_ZSTD}};
+    size_t size = strlen(path);
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        size_t n = strlen(known[i].suffix);
+        if (size > n && strcmp(path + size - n, known[i].suffix) == 0) {
+            return known[i].compression;
+        }
+    }
+    return PYPROF_COMPRESSION_NONE;
+}
+
+static pyprof_status open_writer(output *out, uint64_t flags, pyprof_error *err)
+{
+    pyprof_writer_opts opts;
+    memset(&opts, 0, sizeof(opts));
+    opts.sz = sizeof(opts);
     if (out->to_stdout) {
         (void)fflush(stdout);
-        status = pyprof_writer_open_fd(STDOUT_FILENO, NULL, &writer, &err);
-    } else {
-        if (name_file(out, pid) != STATUS_DONE) {
+        return pyprof_writer_open_fd(STDOUT_FILENO, &opts, &out->writer, err);
+    }
+    opts.flags = flags;
+    opts.compression = compression_of(out->path);
+    return pyprof_writer_open_path(out->path, &opts, &out->writer, err);
+}
+
+int output_begin(output *out, int64_t pid)
+{
+    pyprof_error err = PYPROF_ERROR_INIT;
+    if ((out->format.caps & PYPROF_COLLECTOR_STREAMS) == 0) {
+        return STATUS_DONE;
+    }
+    if (!out->to_stdout && name_file(out, pid) != STATUS_DONE) {
+        return STATUS_FAILED;
+    }
+    pyprof_status status = open_writer(out, PYPROF_WRITER_IN_PLACE, &err);
+    if (status == PYPROF_OK) {
+        out->is_streaming = true;
+        status = pyprof_collector_stream(out->collector, out->writer, &err);
+    }
+    return status == PYPROF_OK ? STATUS_DONE : fail_error(status, &err);
+}
+
+int output_write(output *out, int64_t pid)
+{
+    pyprof_error err = PYPROF_ERROR_INIT;
+    pyprof_status status = PYPROF_OK;
+    if (out->writer == NULL) {
+        if (!out->to_stdout && name_file(out, pid) != STATUS_DONE) {
             return STATUS_FAILED;
         }
-        status = pyprof_writer_open_path(out->path, NULL, &writer, &err);
+        status = open_writer(out, 0, &err);
     }
     if (status == PYPROF_OK) {
-        status = pyprof_collector_write(out->collector, writer, &err);
+        status = pyprof_collector_write(out->collector, out->writer, &err);
     }
     if (status == PYPROF_OK) {
-        status = pyprof_writer_finish(writer, &err);
+        status = pyprof_writer_finish(out->writer, &err);
     }
-    pyprof_writer_close(writer);
+    out->is_finished = status == PYPROF_OK;
     return status == PYPROF_OK ? STATUS_DONE : fail_error(status, &err);
+}
+
+void output_discard(output *out)
+{
+    struct stat info;
+    if (out->is_streaming && !out->is_finished && !out->to_stdout &&
+        stat(out->path, &info) == 0 && S_ISREG(info.st_mode)) {
+        (void)unlink(out->path);
+    }
 }
 
 void output_free(output *out)
 {
     pyprof_collector_free(out->collector);
     out->collector = NULL;
+    pyprof_writer_close(out->writer);
+    out->writer = NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A collector that ends the run when a signal came. */
@@ -33,8 +34,12 @@ static pyprof_status add_watch(pyprof_replay *replay, pyprof_collector **out,
 /* What is written must not be what is read. */
 static int check_files(const settings *s)
 {
-    for (char **file = s->files; *file != NULL; file++) {
-        if (s->output != NULL && strcmp(s->output, *file) == 0) {
+    struct stat to;
+    struct stat from;
+    bool exists = s->output != NULL && stat(s->output, &to) == 0;
+    for (char **file = s->files; *file != NULL && exists; file++) {
+        if (stat(*file, &from) == 0 && from.st_dev == to.st_dev &&
+            from.st_ino == to.st_ino) {
             return fail("--output '%s' is the file to replay", s->output);
         }
     }
@@ -75,9 +80,9 @@ static void tell(const settings *s, const pyprof_replay *replay,
     }
 }
 
-static pyprof_status drive(const settings *s, output *out,
-                           pyprof_replay *replay, pyprof_collector **watcher,
-                           pyprof_error *err)
+static pyprof_status prepare(const settings *s, output *out,
+                             pyprof_replay *replay, pyprof_collector **watcher,
+                             pyprof_error *err)
 {
     pyprof_status status = PYPROF_OK;
     for (char **file = s->files; *file != NULL && status == PYPROF_OK; file++) {
@@ -89,7 +94,31 @@ static pyprof_status drive(const settings *s, output *out,
     if (status == PYPROF_OK) {
         status = pyprof_replay_add(replay, out->collector, err);
     }
-    return status == PYPROF_OK ? pyprof_replay_run(replay, err) : status;
+    return status;
+}
+
+static int run(const settings *s, output *out, pyprof_replay *replay,
+               pyprof_collector **watcher)
+{
+    pyprof_error err = PYPROF_ERROR_INIT;
+    pyprof_status status = prepare(s, out, replay, watcher, &err);
+    if (status == PYPROF_OK) {
+        if (output_begin(out, (int64_t)getpid()) != STATUS_DONE) {
+            return STATUS_FAILED;
+        }
+        status = pyprof_replay_run(replay, &err);
+    }
+    if (signals_first() != 0) {
+        output_discard(out);
+        return fail("interrupted: nothing was written");
+    }
+    if (status != PYPROF_OK) {
+        output_discard(out);
+        return status == PYPROF_ERR_CORRUPT
+                   ? fail("%s; --salvage uses what comes before", err.message)
+                   : fail_error(status, &err);
+    }
+    return output_write(out, (int64_t)getpid());
 }
 
 int command_replay(const settings *s)
@@ -106,16 +135,8 @@ int command_replay(const settings *s)
     if (result == STATUS_DONE) {
         signals_install();
         pyprof_status status = pyprof_replay_new(&s->replay, &replay, &err);
-        if (status == PYPROF_OK) {
-            status = drive(s, &out, replay, &watcher, &err);
-        }
-        if (signals_first() != 0) {
-            result = fail("interrupted: nothing was written");
-        } else if (status != PYPROF_OK) {
-            result = fail_error(status, &err);
-        } else {
-            result = output_write(&out, (int64_t)getpid());
-        }
+        result = status == PYPROF_OK ? run(s, &out, replay, &watcher)
+                                     : fail_error(status, &err);
     }
     if (result == STATUS_DONE) {
         tell(s, replay, &out);

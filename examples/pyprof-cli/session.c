@@ -108,13 +108,23 @@ static int nothing_sampled(session *run)
     return STATUS_DONE;
 }
 
-static int write_results(session *run, int result)
+static int64_t target_pid(const session *run)
 {
     pyprof_target_info info;
     memset(&info, 0, sizeof(info));
     info.sz = sizeof(info);
     (void)pyprof_target_describe(run->target, &info);
-    if (output_write(&run->out, info.pid) != STATUS_DONE) {
+    return info.pid;
+}
+
+static int write_results(session *run, int result)
+{
+    if (run->out.is_streaming && run->end == END_FAILED) {
+        /* its end would fail as well: what was flushed stays */
+        if (!run->out.to_stdout) {
+            (void)fail("what was written until then is in '%s'", run->out.path);
+        }
+    } else if (output_write(&run->out, target_pid(run)) != STATUS_DONE) {
         run->out.path[0] = '\0';
         result = STATUS_FAILED;
     }
@@ -137,6 +147,13 @@ int session_sample(session *run)
     if (status == PYPROF_OK && run->s->stats_json != NULL) {
         status = add_first(run, sampler, &first, &err);
     }
+    if (status == PYPROF_OK &&
+        output_begin(&run->out, target_pid(run)) != STATUS_DONE) {
+        run->end = END_FAILED;
+        pyprof_sampler_close(sampler);
+        pyprof_collector_free(first);
+        return STATUS_FAILED;
+    }
     if (status == PYPROF_OK) {
         status = sample(run, sampler, &err);
     }
@@ -146,8 +163,11 @@ int session_sample(session *run)
     }
     if (run->stats.rounds > 0) {
         result = write_results(run, result);
-    } else if (run->end != END_FAILED) {
-        result = nothing_sampled(run);
+    } else {
+        output_discard(&run->out);
+        if (run->end != END_FAILED) {
+            result = nothing_sampled(run);
+        }
     }
     pyprof_sampler_close(sampler);
     pyprof_collector_free(first);

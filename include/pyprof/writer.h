@@ -41,11 +41,20 @@ enum {
     PYPROF_WRITER_IN_PLACE = 1
 };
 
+/** What is made of the bytes on the way. */
+enum {
+    PYPROF_COMPRESSION_NONE = 0, /**< nothing */
+    PYPROF_COMPRESSION_GZIP = 1, /**< a gzip file */
+    PYPROF_COMPRESSION_ZSTD = 2  /**< a zstd file */
+};
+
 /** Options of a writer. */
 typedef struct pyprof_writer_opts {
     size_t sz;                         /**< sizeof(pyprof_writer_opts) */
     const pyprof_allocator *allocator; /**< NULL: the C library's */
     uint64_t flags;                    /**< PYPROF_WRITER_ bits */
+    int32_t compression;               /**< PYPROF_COMPRESSION_ */
+    int32_t reserved;                  /**< 0 */
 } pyprof_writer_opts;
 
 /**

@@ -17,7 +17,24 @@ static pyprof_status read_opts(const pyprof_writer_opts *opts, uint64_t may,
                             "this kind of writer",
                             (unsigned long long)(out_known->flags & ~may));
     }
+    if (out_known->compression < PYPROF_COMPRESSION_NONE ||
+        out_known->compression > PYPROF_COMPRESSION_ZSTD) {
+        return pp_error_set(err, PYPROF_ERR_UNSUPPORTED,
+                            "pyprof_writer_opts.compression: %d is not known "
+                            "to this version of the library",
+                            (int)out_known->compression);
+    }
     return pp_alloc_init(allocator, out_known->allocator, err);
+}
+
+/* Hands out what was opened, compressing if that was asked for. */
+static pyprof_status hand_out(pyprof_writer *w, const pyprof_writer_opts *opts,
+                              const pp_allocator *allocator,
+                              pyprof_writer **out_writer, pyprof_error *err)
+{
+    PP_TRY(pp_writer_pack(&w, opts->compression, allocator, err));
+    *out_writer = w;
+    return PYPROF_OK;
 }
 
 static pyprof_status is_null(const char *what, pyprof_error *err)
@@ -40,7 +57,9 @@ pyprof_status pyprof_writer_open_path(const char *path,
     pp_allocator allocator;
     pyprof_writer_opts known;
     PP_TRY(read_opts(opts, PYPROF_WRITER_IN_PLACE, &allocator, &known, err));
-    return pp_writer_open_path(path, known.flags, &allocator, out_writer, err);
+    pyprof_writer *w = NULL;
+    PP_TRY(pp_writer_open_path(path, known.flags, &allocator, &w, err));
+    return hand_out(w, &known, &allocator, out_writer, err);
 }
 
 pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
@@ -55,9 +74,11 @@ pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
                             "fd is %d: give an open file descriptor", (int)fd);
     }
     pp_allocator allocator;
-    pyprof_writer_opts given;
-    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
-    return pp_writer_open_fd(fd, &allocator, out_writer, err);
+    pyprof_writer_opts known;
+    PP_TRY(read_opts(opts, 0, &allocator, &known, err));
+    pyprof_writer *w = NULL;
+    PP_TRY(pp_writer_open_fd(fd, &allocator, &w, err));
+    return hand_out(w, &known, &allocator, out_writer, err);
 }
 
 pyprof_status pyprof_writer_open_memory(const pyprof_writer_opts *opts,
@@ -68,9 +89,11 @@ pyprof_status pyprof_writer_open_memory(const pyprof_writer_opts *opts,
         return is_null("out_writer", err);
     }
     pp_allocator allocator;
-    pyprof_writer_opts given;
-    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
-    return pp_writer_open_memory(&allocator, out_writer, err);
+    pyprof_writer_opts known;
+    PP_TRY(read_opts(opts, 0, &allocator, &known, err));
+    pyprof_writer *w = NULL;
+    PP_TRY(pp_writer_open_memory(&allocator, &w, err));
+    return hand_out(w, &known, &allocator, out_writer, err);
 }
 
 pyprof_status pyprof_writer_open_callback(const pyprof_writer_ops *ops,
@@ -82,15 +105,17 @@ pyprof_status pyprof_writer_open_callback(const pyprof_writer_ops *ops,
     if (ops == NULL || out_writer == NULL) {
         return is_null(ops == NULL ? "ops" : "out_writer", err);
     }
-    pyprof_writer_ops known;
-    PP_TRY(pp_opts_read(&known, sizeof(known), ops, "pyprof_writer_ops", err));
-    if (known.write == NULL) {
+    pyprof_writer_ops table;
+    PP_TRY(pp_opts_read(&table, sizeof(table), ops, "pyprof_writer_ops", err));
+    if (table.write == NULL) {
         return is_null("pyprof_writer_ops.write", err);
     }
     pp_allocator allocator;
-    pyprof_writer_opts given;
-    PP_TRY(read_opts(opts, 0, &allocator, &given, err));
-    return pp_writer_open_callback(&known, user, &allocator, out_writer, err);
+    pyprof_writer_opts known;
+    PP_TRY(read_opts(opts, 0, &allocator, &known, err));
+    pyprof_writer *w = NULL;
+    PP_TRY(pp_writer_open_callback(&table, user, &allocator, &w, err));
+    return hand_out(w, &known, &allocator, out_writer, err);
 }
 
 pyprof_status pyprof_writer_write(pyprof_writer *writer, const void *data,

@@ -44,6 +44,9 @@ pyprof_status pp_writer_open_memory(const pp_allocator *a, pyprof_writer **out,
 
 pyprof_text pp_writer_memory(const pyprof_writer *w)
 {
+    while (w->sink->is_packed) {
+        w = w->as.packed.inner;
+    }
     if (w->sink != &memory_sink || w->as.memory.data == NULL) {
         return (pyprof_text){.data = "", .size = 0};
     }

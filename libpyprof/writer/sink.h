@@ -9,7 +9,8 @@
 /* What a kind of writer does. Errors are given in full each time; writer.c
  * keeps the first and does not call again. */
 typedef struct pp_sink {
-    size_t buffer; /* bytes gathered before `write` is called; 0: none */
+    size_t buffer;  /* bytes gathered before `write` is called; 0: none */
+    bool is_packed; /* around another writer: as.packed */
     /* All bytes or an error. MUST be set. */
     pyprof_status (*write)(pyprof_writer *w, const void *data, size_t size,
                            pyprof_error *err);

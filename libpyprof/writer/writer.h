@@ -34,6 +34,15 @@ pyprof_status pp_writer_open_zstd(pyprof_writer *inner, bool owns_inner,
                                   int level, const pp_allocator *a,
                                   pyprof_writer **out, pyprof_error *err);
 
+/* The same, as a gzip file. */
+pyprof_status pp_writer_open_gzip(pyprof_writer *inner, bool owns_inner,
+                                  const pp_allocator *a, pyprof_writer **out,
+                                  pyprof_error *err);
+/* Puts the compression that opts ask for around *w, which it then owns. When
+ * this fails, *w is closed and NULL. */
+pyprof_status pp_writer_pack(pyprof_writer **w, int32_t compression,
+                             const pp_allocator *a, pyprof_error *err);
+
 /* printf into a writer; a line may be of any length. The same in every locale:
  * numbers have a decimal point and no groups. Knows %% %c %s %d %i %u %x %f
  * with the flags "-0+ ", a width, a precision for %s and %f, and the usual

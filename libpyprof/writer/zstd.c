@@ -65,6 +65,7 @@ static void zstd_close(pyprof_writer *w)
 
 static const pp_sink zstd_sink = {
     .buffer = PP_WRITER_BUFFER,
+    .is_packed = true,
     .write = zstd_write,
     .flush = zstd_flush,
     .finish = zstd_finish,
