@@ -77,7 +77,8 @@ enum {
     PP_SECTIONS = 6
 };
 
-/* Each kind is numbered by itself, from 1, in the order of the file. A text is
+/* Each kind is numbered by itself, from 1, in the order of the file, which is
+ * that of the tables (threads have their numbers written). A text is
  * a varint: 0 and then size and bytes of a new one, or the number of one. */
 enum {
     PP_DEFINE_FUNCTION = 1, /* texts qualname, name, file; zigzag first_line;

@@ -577,7 +577,7 @@ static void put_resources(printer *p)
     begin_column(p, "name");
     for (uint32_t id = 1; id <= n; id++) {
         put_number(
-            p, string_row(p, pp_path_tail(pp_intern_text(&p->files, id), 2)));
+            p, string_row(p, pp_path_tail(pp_intern_text(&p->files, id), 1)));
     }
     close_value(p, "]");
     key_repeat(p, "host", "null", n);

@@ -4,9 +4,9 @@
  * docs/PROFILE_FORMAT.md explains it), compressed by zstd, one about each
  * second: what was flushed can be read whatever happens then.
  *
- * Nothing is kept but the numbers that were given, so memory is that of the
- * tables. Without a writer from the start, the chunks are kept in memory until
- * the end.
+ * All that the tables have is defined, in their order: a replay gets the same
+ * numbers. Nothing is kept of the samples. Without a writer from the start, the
+ * chunks are kept in memory until the end.
  *
  * Invariants:
  * 1. Whatever a record refers to is defined by a record before it.
@@ -22,13 +22,8 @@
 #define CHUNK_SIZE ((size_t)256 * 1024)
 #define CHUNK_NS UINT64_C(1000000000)
 #define LEVEL 5
-
-/* Numbers in the file of what the tables number. */
-typedef struct numbers {
-    uint32_t *of;
-    size_t cap;
-    uint32_t n; /* given so far */
-} numbers;
+/* Stacks of one definition, so that a chunk ends soon after it is full. */
+#define CHAIN_MAX 65536
 
 typedef struct saved {
     pp_allocator allocator;
@@ -40,11 +35,9 @@ typedef struct saved {
     pyprof_writer *out;    /* where chunks go */
     pp_line define, rounds, times, chunk;
     pp_intern texts;
-    numbers functions, frames, stacks;
+    uint32_t n_functions, n_frames, n_stacks; /* defined so far */
     uint64_t *threads; /* by number less one: hash of what was written, 0: no */
     size_t n_threads, cap_threads;
-    uint32_t *path; /* stacks that are defined at once */
-    size_t cap_path;
     pyprof_stack_sample *last;
     size_t n_last, cap_last;
     uint64_t last_count;
@@ -95,21 +88,6 @@ static pyprof_status write_chunk(saved *s, pyprof_error *err)
 
 /* ---- definitions ------------------------------------------------------- */
 
-/* The place of a number; NULL when out of memory. */
-static uint32_t *number_at(saved *s, numbers *map, uint32_t number)
-{
-    size_t had = map->cap;
-    if (number >= had) {
-        if (!pp_grow(&s->allocator, &map->of, &map->cap, sizeof(*map->of),
-                     (size_t)number + 1, 0)) {
-            s->is_failed = true;
-            return NULL;
-        }
-        memset(map->of + had, 0, (map->cap - had) * sizeof(*map->of));
-    }
-    return &map->of[number];
-}
-
 static void put_text(saved *s, pyprof_text text)
 {
     uint32_t known = pp_intern_find(&s->texts, text.data, (size_t)text.size);
@@ -121,73 +99,56 @@ static void put_text(saved *s, pyprof_text text)
     }
 }
 
-static uint32_t define_function(saved *s, const pyprof_frame *frame)
+static void define_function(saved *s, uint32_t number)
 {
-    uint32_t *number = number_at(s, &s->functions, frame->function_id);
-    if (number == NULL || *number != 0) {
-        return number == NULL ? 0 : *number;
+    pp_function_key key;
+    if (pp_tables_function_view(s->tables, number, &key)) {
+        pp_line_varint(&s->define, PP_DEFINE_FUNCTION);
+        put_text(s, key.qualname);
+        put_text(s, key.name);
+        put_text(s, key.file);
+        pp_line_signed(&s->define, key.first_line);
+        pp_line_varint(&s->define, (uint64_t)key.kind);
     }
-    pp_line_varint(&s->define, PP_DEFINE_FUNCTION);
-    put_text(s, frame->function);
-    put_text(s, frame->name);
-    put_text(s, frame->file);
-    pp_line_signed(&s->define, frame->first_line);
-    pp_line_varint(&s->define, (uint64_t)frame->kind);
-    *number = ++s->functions.n;
-    return *number;
 }
 
-static uint32_t define_frame(saved *s, uint32_t frame)
+static void define_frame(saved *s, uint32_t number)
 {
-    uint32_t *number = number_at(s, &s->frames, frame);
     pyprof_frame view;
-    if (number == NULL || *number != 0 ||
-        !pp_tables_frame_view(s->tables, frame, &view)) {
-        return number == NULL ? 0 : *number;
+    if (pp_tables_frame_view(s->tables, number, &view)) {
+        pp_line_varint(&s->define, PP_DEFINE_FRAME);
+        pp_line_varint(&s->define, view.function_id);
+        pp_line_signed(&s->define, view.line);
+        pp_line_signed(&s->define, (int64_t)view.end_line - view.line);
+        pp_line_signed(&s->define, view.column);
+        pp_line_signed(&s->define, (int64_t)view.end_column - view.column);
+        pp_line_signed(&s->define, view.opcode);
     }
-    uint32_t function = define_function(s, &view);
-    pp_line_varint(&s->define, PP_DEFINE_FRAME);
-    pp_line_varint(&s->define, function);
-    pp_line_signed(&s->define, view.line);
-    pp_line_signed(&s->define, (int64_t)view.end_line - view.line);
-    pp_line_signed(&s->define, view.column);
-    pp_line_signed(&s->define, (int64_t)view.end_column - view.column);
-    pp_line_signed(&s->define, view.opcode);
-    *number = ++s->frames.n;
-    return *number;
 }
 
-/* Number of a stack, defined with all its callers. */
-static uint32_t define_stack(saved *s, uint32_t stack)
+/* Defines the stack after `before` and those that follow it and are each called
+ * by the one before; the number of the last one. */
+static uint32_t define_stacks(saved *s, uint32_t before)
 {
-    uint32_t *number = number_at(s, &s->stacks, stack);
-    if (stack == 0 || number == NULL || *number != 0) {
-        return number == NULL ? 0 : *number;
-    }
-    size_t n = 0;
-    uint32_t node = stack;
-    /* parents have lower numbers: there is a place for each */
-    for (; node != 0 && s->stacks.of[node] == 0; n++) {
-        uint32_t frame = 0;
-        if (!pp_grow(&s->allocator, &s->path, &s->cap_path, sizeof(*s->path),
-                     n + 1, 0)) {
-            s->is_failed = true;
-            return 0;
-        }
-        s->path[n] = node;
-        (void)pp_tables_stack_view(s->tables, node, &node, &frame);
-        (void)define_frame(s, frame);
-    }
+    uint32_t last = pp_tables_stacks(s->tables);
+    uint32_t first = before + 1;
+    uint32_t n = 1;
+    uint32_t parent = 0;
+    uint32_t frame = 0;
+    (void)pp_tables_stack_view(s->tables, first, &parent, NULL);
     pp_line_varint(&s->define, PP_DEFINE_STACKS);
-    pp_line_varint(&s->define, s->stacks.of[node]);
-    pp_line_varint(&s->define, n);
-    while (n-- > 0) {
-        uint32_t frame = 0;
-        (void)pp_tables_stack_view(s->tables, s->path[n], NULL, &frame);
-        pp_line_varint(&s->define, define_frame(s, frame));
-        s->stacks.of[s->path[n]] = ++s->stacks.n;
+    pp_line_varint(&s->define, parent);
+    while (first + n <= last && n < CHAIN_MAX &&
+           pp_tables_stack_view(s->tables, first + n, &parent, NULL) &&
+           parent == first + n - 1) {
+        n++;
     }
-    return s->stacks.of[stack];
+    pp_line_varint(&s->define, n);
+    for (uint32_t i = 0; i < n; i++) {
+        (void)pp_tables_stack_view(s->tables, first + i, NULL, &frame);
+        pp_line_varint(&s->define, frame);
+    }
+    return before + n;
 }
 
 static uint64_t thread_hash(const pyprof_thread *thread)
@@ -233,6 +194,30 @@ static void define_thread(saved *s, uint32_t number)
     pp_line_varint(&s->define, thread.python_id);
     pp_line_varint(&s->define, (uint64_t)(thread.is_main != 0));
     put_bytes(&s->define, thread.name);
+}
+
+static pyprof_status end_chunk(saved *s, pyprof_error *err);
+
+/* All that the tables have got since, so that a replay numbers as they do. */
+static pyprof_status define_news(saved *s, pyprof_error *err)
+{
+    const pyprof_tables *tables = s->tables;
+    while (s->n_threads < pp_tables_threads(tables) && !s->is_failed) {
+        define_thread(s, (uint32_t)s->n_threads + 1);
+    }
+    while (s->n_functions < pp_tables_functions(tables)) {
+        define_function(s, ++s->n_functions);
+    }
+    while (s->n_frames < pp_tables_frames(tables)) {
+        define_frame(s, ++s->n_frames);
+    }
+    while (s->n_stacks < pp_tables_stacks(tables)) {
+        s->n_stacks = define_stacks(s, s->n_stacks);
+        if (s->define.size >= CHUNK_SIZE) {
+            PP_TRY(end_chunk(s, err));
+        }
+    }
+    return PYPROF_OK;
 }
 
 /* ---- rounds ------------------------------------------------------------ */
@@ -281,7 +266,7 @@ static void put_full(saved *s, const pyprof_sample *sample)
     for (size_t i = 0; i < sample->n_stacks; i++) {
         const pyprof_stack_sample *seen = &sample->stacks[i];
         pp_line_varint(&s->rounds, seen->thread);
-        pp_line_varint(&s->rounds, s->stacks.of[seen->stack]);
+        pp_line_varint(&s->rounds, seen->stack);
         pp_line_varint(&s->rounds, state_of(seen));
     }
 }
@@ -302,7 +287,7 @@ static void put_changes(saved *s, const pyprof_sample *sample, size_t n)
         pp_line_varint(&s->rounds,
                        (gap << 2 | bits) + (n > 1 ? 0 : PP_ROUND_CHANGE));
         if ((bits & PP_CHANGE_STACK) != 0) {
-            pp_line_varint(&s->rounds, s->stacks.of[seen->stack]);
+            pp_line_varint(&s->rounds, seen->stack);
         }
         if ((bits & PP_CHANGE_STATE) != 0) {
             pp_line_varint(&s->rounds, state_of(seen));
@@ -375,11 +360,7 @@ static void forget(saved *s)
     pp_line_free(&s->times);
     pp_line_free(&s->chunk);
     pp_intern_free(&s->texts);
-    pp_free(a, s->functions.of);
-    pp_free(a, s->frames.of);
-    pp_free(a, s->stacks.of);
     pp_free(a, s->threads);
-    pp_free(a, s->path);
     pp_free(a, s->last);
     *s = (saved){.allocator = s->allocator, .flags = s->flags};
     pp_line_init(&s->define, &s->allocator);
@@ -447,21 +428,13 @@ static pyprof_status take(void *self, const pyprof_sample *sample,
             PP_TRY(pp_writer_flush(s->out, err));
         }
     }
-    /* all of them, so that their numbers stay */
-    while (s->n_threads < pp_tables_threads(s->tables) && !s->is_failed) {
-        define_thread(s, (uint32_t)s->n_threads + 1);
-    }
+    PP_TRY(define_news(s, err));
     for (size_t i = 0; i < sample->n_stacks; i++) {
-        const pyprof_stack_sample *seen = &sample->stacks[i];
-        if (seen->stack > pp_tables_stacks(s->tables)) {
+        if (sample->stacks[i].stack > s->n_stacks) {
             return pp_error_set(err, PYPROF_ERR_INVALID,
                                 "a sample has stack %lu of %lu",
-                                (unsigned long)seen->stack,
-                                (unsigned long)pp_tables_stacks(s->tables));
-        }
-        (void)define_stack(s, seen->stack);
-        if (s->define.size >= CHUNK_SIZE) {
-            PP_TRY(end_chunk(s, err));
+                                (unsigned long)sample->stacks[i].stack,
+                                (unsigned long)s->n_stacks);
         }
     }
     if (s->is_failed) {
