@@ -32,7 +32,7 @@ typedef struct binary_state {
     uint32_t n_strings, n_frames;
     uint64_t n_samples; /* as the header says */
     uint64_t n_read;
-    pp_numbers frames; /* of the tables, by index */
+    pp_numbers frames; /* of the tables, by index; 0: left out */
     binary_thread *threads;
     size_t n_threads, cap_threads;
     size_t thread;    /* index of the one whose record it is */
@@ -235,6 +235,16 @@ static pp_function_key key_of(pyprof_text file, pyprof_text function)
     return key;
 }
 
+/* Python's profiler starts programs through a script of its own, which is no
+ * part of them: it leaves these frames out when it replays, too. */
+static bool is_launcher(pyprof_text file)
+{
+    static const char name[] = "_sync_coordinator.py";
+    size_t size = sizeof(name) - 1;
+    return file.size >= size &&
+           memcmp(file.data + file.size - size, name, size) == 0;
+}
+
 static bool get_position(pp_source *source, pp_position *out)
 {
     uint64_t raw[4];
@@ -280,6 +290,12 @@ static pyprof_status read_frames(pp_source *source, const pyprof_text *strings,
             !pp_feed_varint(&source->feed, &function) || file >= b->n_strings ||
             function >= b->n_strings || !get_position(source, &at)) {
             return damaged(source, "a wrong table of frames", err);
+        }
+        if (is_launcher(strings[file])) {
+            if (!pp_numbers_add(source, &b->frames, 0)) {
+                return no_memory(err);
+            }
+            continue;
         }
         pp_function_key key = key_of(strings[file], strings[function]);
         uint32_t made = pp_tables_function(source->tables, &key);
@@ -372,8 +388,13 @@ static pyprof_status push_frames(pp_source *source, binary_thread *t,
         t->stacks[i - 1] = b->frames.of[frame];
     }
     for (size_t i = (size_t)stay; i < depth; i++) {
-        t->stacks[i] = pp_tables_stack(
-            source->tables, i > 0 ? t->stacks[i - 1] : 0, t->stacks[i]);
+        uint32_t caller = i > 0 ? t->stacks[i - 1] : 0;
+        uint32_t frame = t->stacks[i];
+        t->stacks[i] = caller;
+        if (frame == 0) {
+            continue; /* left out */
+        }
+        t->stacks[i] = pp_tables_stack(source->tables, caller, frame);
         if (t->stacks[i] == 0) {
             return no_memory(err);
         }
@@ -421,9 +442,10 @@ static pyprof_status read_sample(pp_source *source, uint64_t encoding,
     source->stacks[0] = (pyprof_stack_sample){
         .thread = t->number,
         .stack = t->depth > 0 ? t->stacks[t->depth - 1] : 0,
-        .depth = (uint32_t)t->depth,
         .flags = status,
     };
+    source->stacks[0].depth =
+        pp_tables_depth(source->tables, source->stacks[0].stack);
     source->n_stacks = 1;
     source->count = 1;
     source->time_ns = (int64_t)(t->us * 1000);

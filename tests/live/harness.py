@@ -244,6 +244,22 @@ def cli(*arguments, env=None, cwd=None, input=None, timeout=PATIENCE):
     return Result(done.returncode, done.stdout, done.stderr, command)
 
 
+def cache(*parts):
+    """A path in the cache folder of ./dev, which may not be there."""
+    base = os.environ.get("LIBPYPROF_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+        "libpyprof")
+    return os.path.join(base, *parts)
+
+
+def consumer(*parts):
+    """A program that reads our files, installed by `./dev test golden`."""
+    path = cache(*parts)
+    if not os.path.exists(path):
+        raise Skip("no %s: ./dev test golden installs it" % path)
+    return path
+
+
 # ---- What comes out.
 
 def collapsed(text):

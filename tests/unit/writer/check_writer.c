@@ -344,7 +344,7 @@ static bool open_each(fault_alloc *fault)
     }
     if (status == PYPROF_OK) {
         pp_writer_close(w);
-        status = pp_writer_open_path("/dev/null", &fault->table, &w, &err);
+        status = pp_writer_open_path("/dev/null", 0, &fault->table, &w, &err);
     }
     if (status == PYPROF_OK) {
         pp_writer_close(w);
