@@ -87,6 +87,18 @@ def compare(firefox, thread, stacks):
         assert names.count(name) > 1 or function["totalSamples"] == ours[name], (function, ours)
 
 
+def compare_markers(firefox, thread, profile):
+    """How many there are of each, and that they can be told apart."""
+    names = profile["shared"]["stringArray"]
+    mine = [t for t in profile["threads"] if t["tid"] == thread["tid"]][0]
+    ours = collections.Counter(names[i] for i in mine["markers"]["name"])
+    found = firefox.ask("thread", "markers", "--thread",
+                        thread["threadHandle"])
+    assert found["totalMarkerCount"] == sum(ours.values()), found
+    counts = {kind["markerName"]: kind["count"] for kind in found["byType"]}
+    assert counts == ours and "No GIL" in ours, (counts, ours)
+
+
 def test_firefox_profiler():
     with harness.folder() as folder:
         saved = record(folder)
@@ -104,8 +116,7 @@ def test_firefox_profiler():
                     for thread in profile["threads"]}
             for thread in threads:
                 compare(firefox, thread, ours[tids[thread["name"]]])
-            markers = firefox.ask("profile", "markers")
-            assert "Has GIL" in json.dumps(markers), markers
+                compare_markers(firefox, thread, profile)
         finally:
             firefox.stop()
 
