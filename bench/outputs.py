@@ -54,14 +54,18 @@ def frame_table(files, functions, lines):
 
 
 def walk(n, n_frames, chance):
-    """N different stacks, innermost first, that share their outer parts."""
-    stack, seen = [], set()
+    """N different stacks, innermost first, that share their outer parts.
+
+    A frame calls one of a few others, as a line of a program does.
+    """
+    calls = [[chance.randrange(n_frames) for _ in range(6)]
+             for _ in range(n_frames)]
+    stack, seen = [0], set()
     while len(seen) < n:
-        keep = max(0, len(stack) - chance.randint(1, 10))
         depth = chance.randint(12, 25)
-        stack = stack[:keep][:depth - 1]
+        del stack[max(1, min(len(stack) - chance.randint(1, 10), depth - 1)):]
         while len(stack) < depth:
-            stack.append(chance.randrange(n_frames))
+            stack.append(chance.choice(calls[stack[-1]]))
         key = hash(tuple(stack))
         if key not in seen:
             seen.add(key)

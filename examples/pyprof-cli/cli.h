@@ -3,9 +3,10 @@
  *
  * The command is a program over the public headers, as anyone could write it.
  * main.c picks a command; options.c fills a `settings`; run.c, attach.c,
- * dump.c, check.c and replay.c are the commands; session.c is what run and attach have in
- * common; output.c decides where a profile goes; report.c tells a person about
- * it; signals.c ends things early; text.c prints what came from elsewhere.
+ * dump.c, check.c and replay.c are the commands; session.c is what run and
+ * attach have in common; output.c decides where a profile goes; report.c tells
+ * a person about it; signals.c ends things early; text.c prints what came from
+ * elsewhere.
  */
 #ifndef CLI_H
 #define CLI_H
@@ -130,7 +131,7 @@ typedef struct output {
     bool to_stdout;
     const char *folder; /* the default name goes into it; NULL: `file` is set */
     const char *file;
-    char path[4096]; /* where it was written to */
+    char path[4096];       /* where it was written to */
     pyprof_writer *writer; /* NULL: not opened yet */
     bool is_streaming;     /* the collector writes while it collects */
     bool is_finished;

@@ -103,10 +103,7 @@ enum {
 
 /* A change: varint gap << 2 | bits, then a stack and a state as the bits say;
  * `gap` entries after the one that was changed last stay as they are. */
-enum {
-    PP_CHANGE_STACK = 1,
-    PP_CHANGE_STATE = 2
-};
+enum { PP_CHANGE_STACK = 1, PP_CHANGE_STATE = 2 };
 
 /* "binary": what Python 3.15's profiling.sampling calls a binary profile. */
 #define PP_BINARY_MAGIC UINT32_C(0x54414348)

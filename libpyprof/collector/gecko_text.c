@@ -10,10 +10,9 @@
  * tables of the thread at hand.
  */
 #include "collector/gecko.h"
+#include "collector/json.h"
 
 #include <string.h>
-
-#define FLUSH_SIZE ((size_t)65536)
 
 /* Numbers of the tables, as rows of a thread's own; rows from 0. */
 typedef struct column {
@@ -26,11 +25,7 @@ typedef struct printer {
     const gecko *g;
     const pp_allocator *allocator;
     const pyprof_tables *tables;
-    pp_line line;
-    pyprof_writer *w;
-    pyprof_error *err;
-    pyprof_status status; /* the first failure; nothing is done after it */
-    bool is_first;        /* no comma before the next item */
+    pp_json json;
     column stacks, frames, functions;
     pp_intern strings, files; /* of all threads; of the thread at hand */
     uint32_t *path;
@@ -79,124 +74,11 @@ static const struct {
     [GECKO_NO_EXCEPTION] = {"No Exception", "NoException", CATEGORY_EXCEPTION},
 };
 
-/* ---- JSON -------------------------------------------------------------- */
-
-static void flush(printer *p, size_t at_least)
-{
-    if (p->status == PYPROF_OK && p->line.size >= at_least) {
-        p->status = pp_line_write(&p->line, p->w, p->err);
-        pp_line_clear(&p->line);
-    }
-}
-
-static void fail_memory(printer *p)
-{
-    if (p->status == PYPROF_OK) {
-        p->status = pp_error_memory(p->err, "a profile for Firefox Profiler");
-    }
-}
-
-/* What follows is an item of the list or object at hand. */
-static void item(printer *p)
-{
-    if (!p->is_first) {
-        pp_line_text(&p->line, ",");
-    }
-    p->is_first = false;
-    flush(p, FLUSH_SIZE);
-}
-
-static void put_raw(printer *p, const char *text)
-{
-    item(p);
-    pp_line_text(&p->line, text);
-}
-
-static void put_number(printer *p, uint64_t number)
-{
-    item(p);
-    pp_line_number(&p->line, number);
-}
-
-/* A number below 0 is not known. */
-static void put_known(printer *p, int64_t number)
-{
-    if (number < 0) {
-        put_raw(p, "null");
-    } else {
-        put_number(p, (uint64_t)number);
-    }
-}
-
-static void put_us(printer *p, int64_t us)
-{
-    item(p);
-    pp_line_ms(&p->line, us < 0 ? 0 : (uint64_t)us * 1000);
-}
-
-static void key(printer *p, const char *name)
-{
-    item(p);
-    pp_line_text(&p->line, "\"");
-    pp_line_text(&p->line, name);
-    pp_line_text(&p->line, "\":");
-    p->is_first = true; /* no comma before its value */
-}
-
-static void open_value(printer *p, const char *bracket)
-{
-    put_raw(p, bracket);
-    p->is_first = true;
-}
-
-static void close_value(printer *p, const char *bracket)
-{
-    pp_line_text(&p->line, bracket);
-    p->is_first = false;
-}
-
-static void key_text(printer *p, const char *name, pyprof_text text)
-{
-    key(p, name);
-    item(p);
-    pp_line_json(&p->line, text);
-}
-
-static void key_raw(printer *p, const char *name, const char *value)
-{
-    key(p, name);
-    put_raw(p, value);
-}
-
-static void key_number(printer *p, const char *name, uint64_t number)
-{
-    key(p, name);
-    put_number(p, number);
-}
-
-/* A column of `n` equal values. */
-static void key_repeat(printer *p, const char *name, const char *value,
-                       size_t n)
-{
-    key(p, name);
-    open_value(p, "[");
-    for (size_t i = 0; i < n; i++) {
-        put_raw(p, value);
-    }
-    close_value(p, "]");
-}
-
-static void begin_column(printer *p, const char *name)
-{
-    key(p, name);
-    open_value(p, "[");
-}
-
 static uint32_t string_row(printer *p, pyprof_text text)
 {
     uint32_t id = pp_intern_put(&p->strings, text.data, (size_t)text.size);
     if (id == 0) {
-        fail_memory(p);
+        pp_json_fail(&p->json);
         return 0;
     }
     return id - 1;
@@ -215,7 +97,7 @@ static uint32_t row_of(printer *p, column *c, uint32_t number)
     if (c->local[number] == 0) {
         if (!pp_grow(p->allocator, &c->rows, &c->cap, sizeof(*c->rows),
                      c->n + 1, 0)) {
-            fail_memory(p);
+            pp_json_fail(&p->json);
             return 0;
         }
         c->rows[c->n++] = number;
@@ -239,13 +121,13 @@ static void add_stack(printer *p, uint32_t stack)
     for (; stack != 0 && p->stacks.local[stack] == 0; n++) {
         if (!pp_grow(p->allocator, &p->path, &p->cap_path, sizeof(*p->path),
                      n + 1, 0)) {
-            fail_memory(p);
+            pp_json_fail(&p->json);
             return;
         }
         p->path[n] = stack;
         (void)pp_tables_stack_view(p->tables, stack, &stack, NULL);
     }
-    while (n > 0 && p->status == PYPROF_OK) {
+    while (n > 0 && p->json.status == PYPROF_OK) {
         uint32_t frame = 0;
         pyprof_frame view;
         stack = p->path[--n];
@@ -298,15 +180,15 @@ static void put_stack_column(printer *p, const gecko_thread *t)
 {
     reading r = begin_reading(&t->runs);
     run one;
-    begin_column(p, "stack");
+    pp_json_key_list(&p->json, "stack");
     while (next_run(&r, &one)) {
         int64_t row =
             one.stack == 0 ? -1 : (int64_t)p->stacks.local[one.stack] - 1;
         for (uint64_t i = 0; i < one.n; i++) {
-            put_known(p, row);
+            pp_json_known(&p->json, row);
         }
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
 }
 
 static void put_time_column(printer *p, const gecko_thread *t)
@@ -316,28 +198,28 @@ static void put_time_column(printer *p, const gecko_thread *t)
     int64_t interval = (int64_t)(p->g->session.interval_ns / 1000);
     int64_t now = 0;
     run one;
-    begin_column(p, "time");
+    pp_json_key_list(&p->json, "time");
     while (next_run(&r, &one)) {
         for (uint64_t i = 0; i < one.gap + one.n; i++) {
             now += interval + pp_unzigzag(next_number(&times));
             if (i >= one.gap) {
-                put_us(p, now);
+                pp_json_us(&p->json, now);
             }
         }
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
 }
 
 static void put_samples(printer *p, const gecko_thread *t)
 {
-    key(p, "samples");
-    open_value(p, "{");
+    pp_json_key(&p->json, "samples");
+    pp_json_open(&p->json, "{");
     put_stack_column(p, t);
     put_time_column(p, t);
-    key_raw(p, "weight", "null");
-    key_raw(p, "weightType", "\"samples\"");
-    key_number(p, "length", t->n_samples);
-    close_value(p, "}");
+    pp_json_key_raw(&p->json, "weight", "null");
+    pp_json_key_raw(&p->json, "weightType", "\"samples\"");
+    pp_json_key_number(&p->json, "length", t->n_samples);
+    pp_json_close(&p->json, "}");
 }
 
 typedef struct marker {
@@ -362,54 +244,54 @@ static void put_marker_column(printer *p, const gecko_thread *t,
 {
     reading r = begin_reading(&t->markers);
     marker m = {.start = 0};
-    begin_column(p, name);
+    pp_json_key_list(&p->json, name);
     while (next_marker(&r, &m)) {
         put(p, &m);
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
 }
 
 static void put_marker_data(printer *p, const marker *m)
 {
-    open_value(p, "{");
-    key_text(p, "type", literal(states[m->state].type));
-    key(p, "duration");
-    put_us(p, m->length);
-    close_value(p, "}");
+    pp_json_open(&p->json, "{");
+    pp_json_key_text(&p->json, "type", literal(states[m->state].type));
+    pp_json_key(&p->json, "duration");
+    pp_json_us(&p->json, m->length);
+    pp_json_close(&p->json, "}");
 }
 
 static void put_marker_name(printer *p, const marker *m)
 {
-    put_number(p, string_row(p, literal(states[m->state].name)));
+    pp_json_number(&p->json, string_row(p, literal(states[m->state].name)));
 }
 
 static void put_marker_start(printer *p, const marker *m)
 {
-    put_us(p, m->start);
+    pp_json_us(&p->json, m->start);
 }
 
 static void put_marker_end(printer *p, const marker *m)
 {
-    put_us(p, m->start + m->length);
+    pp_json_us(&p->json, m->start + m->length);
 }
 
 static void put_marker_category(printer *p, const marker *m)
 {
-    put_number(p, (uint64_t)states[m->state].category);
+    pp_json_number(&p->json, (uint64_t)states[m->state].category);
 }
 
 static void put_markers(printer *p, const gecko_thread *t)
 {
-    key(p, "markers");
-    open_value(p, "{");
+    pp_json_key(&p->json, "markers");
+    pp_json_open(&p->json, "{");
     put_marker_column(p, t, "data", put_marker_data);
     put_marker_column(p, t, "name", put_marker_name);
     put_marker_column(p, t, "startTime", put_marker_start);
     put_marker_column(p, t, "endTime", put_marker_end);
-    key_repeat(p, "phase", "1", (size_t)t->n_markers);
+    pp_json_key_repeat(&p->json, "phase", "1", (size_t)t->n_markers);
     put_marker_column(p, t, "category", put_marker_category);
-    key_number(p, "length", t->n_markers);
-    close_value(p, "}");
+    pp_json_key_number(&p->json, "length", t->n_markers);
+    pp_json_close(&p->json, "}");
 }
 
 /* ---- tables ------------------------------------------------------------ */
@@ -441,67 +323,69 @@ static void put_stacks(printer *p)
     const column *c = &p->stacks;
     uint32_t frame = 0;
     uint32_t parent = 0;
-    key(p, "stackTable");
-    open_value(p, "{");
-    begin_column(p, "frame");
+    pp_json_key(&p->json, "stackTable");
+    pp_json_open(&p->json, "{");
+    pp_json_key_list(&p->json, "frame");
     for (size_t i = 0; i < c->n; i++) {
         (void)pp_tables_stack_view(p->tables, c->rows[i], NULL, &frame);
-        put_number(p, p->frames.local[frame] - 1);
+        pp_json_number(&p->json, p->frames.local[frame] - 1);
     }
-    close_value(p, "]");
-    begin_column(p, "category");
+    pp_json_close(&p->json, "]");
+    pp_json_key_list(&p->json, "category");
     for (size_t i = 0; i < c->n; i++) {
         (void)pp_tables_stack_view(p->tables, c->rows[i], NULL, &frame);
-        put_number(p, category_of(frame_at(p, frame).kind));
+        pp_json_number(&p->json, category_of(frame_at(p, frame).kind));
     }
-    close_value(p, "]");
-    key_repeat(p, "subcategory", "0", c->n);
-    begin_column(p, "prefix");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "subcategory", "0", c->n);
+    pp_json_key_list(&p->json, "prefix");
     for (size_t i = 0; i < c->n; i++) {
         (void)pp_tables_stack_view(p->tables, c->rows[i], &parent, NULL);
-        put_known(p, parent == 0 ? -1 : (int64_t)c->local[parent] - 1);
+        pp_json_known(&p->json,
+                      parent == 0 ? -1 : (int64_t)c->local[parent] - 1);
     }
-    close_value(p, "]");
-    key_number(p, "length", c->n);
-    close_value(p, "}");
+    pp_json_close(&p->json, "]");
+    pp_json_key_number(&p->json, "length", c->n);
+    pp_json_close(&p->json, "}");
 }
 
 static void put_frames(printer *p)
 {
     const column *c = &p->frames;
-    key(p, "frameTable");
-    open_value(p, "{");
-    key_repeat(p, "address", "-1", c->n);
-    begin_column(p, "category");
+    pp_json_key(&p->json, "frameTable");
+    pp_json_open(&p->json, "{");
+    pp_json_key_repeat(&p->json, "address", "-1", c->n);
+    pp_json_key_list(&p->json, "category");
     for (size_t i = 0; i < c->n; i++) {
-        put_number(p, category_of(frame_at(p, c->rows[i]).kind));
+        pp_json_number(&p->json, category_of(frame_at(p, c->rows[i]).kind));
     }
-    close_value(p, "]");
-    key_repeat(p, "subcategory", "0", c->n);
-    begin_column(p, "func");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "subcategory", "0", c->n);
+    pp_json_key_list(&p->json, "func");
     for (size_t i = 0; i < c->n; i++) {
-        put_number(p,
-                   p->functions.local[frame_at(p, c->rows[i]).function_id] - 1);
+        pp_json_number(&p->json,
+                       p->functions.local[frame_at(p, c->rows[i]).function_id] -
+                           1);
     }
-    close_value(p, "]");
-    key_repeat(p, "innerWindowID", "null", c->n);
-    key_repeat(p, "implementation", "null", c->n);
-    key_repeat(p, "optimizations", "null", c->n);
-    begin_column(p, "line");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "innerWindowID", "null", c->n);
+    pp_json_key_repeat(&p->json, "implementation", "null", c->n);
+    pp_json_key_repeat(&p->json, "optimizations", "null", c->n);
+    pp_json_key_list(&p->json, "line");
     for (size_t i = 0; i < c->n; i++) {
         int32_t line = frame_at(p, c->rows[i]).line;
-        put_known(p, line > 0 ? line : -1);
+        pp_json_known(&p->json, line > 0 ? line : -1);
     }
-    close_value(p, "]");
-    begin_column(p, "column");
+    pp_json_close(&p->json, "]");
+    pp_json_key_list(&p->json, "column");
     for (size_t i = 0; i < c->n; i++) {
-        put_known(p, frame_at(p, c->rows[i]).column);
+        pp_json_known(&p->json, frame_at(p, c->rows[i]).column);
     }
-    close_value(p, "]");
-    key_repeat(p, "inlineDepth", "0", c->n);
-    key_repeat(p, "nativeSymbol", "null", c->n);
-    key_number(p, "length", c->n);
-    close_value(p, "}");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "inlineDepth", "0", c->n);
+    pp_json_key_repeat(&p->json, "nativeSymbol", "null", c->n);
+    pp_json_key_number(&p->json, "length", c->n);
+    pp_json_close(&p->json, "}");
 }
 
 /* Row of a function's file in the resource table; -1: it has none. */
@@ -513,7 +397,7 @@ static int64_t resource_of(printer *p, const pp_function_key *function)
     uint32_t id = pp_intern_put(&p->files, function->file.data,
                                 (size_t)function->file.size);
     if (id == 0) {
-        fail_memory(p);
+        pp_json_fail(&p->json);
     }
     return (int64_t)id - 1;
 }
@@ -528,62 +412,63 @@ static pp_function_key function_at(const printer *p, size_t row)
 static void put_functions(printer *p)
 {
     size_t n = p->functions.n;
-    key(p, "funcTable");
-    open_value(p, "{");
-    begin_column(p, "name");
+    pp_json_key(&p->json, "funcTable");
+    pp_json_open(&p->json, "{");
+    pp_json_key_list(&p->json, "name");
     for (size_t i = 0; i < n; i++) {
-        put_number(p, string_row(p, function_at(p, i).qualname));
+        pp_json_number(&p->json, string_row(p, function_at(p, i).qualname));
     }
-    close_value(p, "]");
-    key_repeat(p, "isJS", "false", n);
-    key_repeat(p, "relevantForJS", "false", n);
-    begin_column(p, "resource");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "isJS", "false", n);
+    pp_json_key_repeat(&p->json, "relevantForJS", "false", n);
+    pp_json_key_list(&p->json, "resource");
     for (size_t i = 0; i < n; i++) {
         pp_function_key function = function_at(p, i);
-        item(p);
+        pp_json_item(&p->json);
         int64_t row = resource_of(p, &function);
         if (row < 0) {
-            pp_line_text(&p->line, "-1");
+            pp_line_text(&p->json.line, "-1");
         } else {
-            pp_line_number(&p->line, (uint64_t)row);
+            pp_line_number(&p->json.line, (uint64_t)row);
         }
     }
-    close_value(p, "]");
-    begin_column(p, "fileName");
+    pp_json_close(&p->json, "]");
+    pp_json_key_list(&p->json, "fileName");
     for (size_t i = 0; i < n; i++) {
         pp_function_key function = function_at(p, i);
-        put_known(p, pp_text_is(function.file, "~")
-                         ? -1
-                         : (int64_t)string_row(p, function.file));
+        pp_json_known(&p->json, pp_text_is(function.file, "~")
+                                    ? -1
+                                    : (int64_t)string_row(p, function.file));
     }
-    close_value(p, "]");
-    begin_column(p, "lineNumber");
+    pp_json_close(&p->json, "]");
+    pp_json_key_list(&p->json, "lineNumber");
     for (size_t i = 0; i < n; i++) {
         int32_t line = function_at(p, i).first_line;
-        put_known(p, line > 0 ? line : -1);
+        pp_json_known(&p->json, line > 0 ? line : -1);
     }
-    close_value(p, "]");
-    key_repeat(p, "columnNumber", "null", n);
-    key_number(p, "length", n);
-    close_value(p, "}");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "columnNumber", "null", n);
+    pp_json_key_number(&p->json, "length", n);
+    pp_json_close(&p->json, "}");
 }
 
 static void put_resources(printer *p)
 {
     size_t n = p->files.n_entries;
-    key(p, "resourceTable");
-    open_value(p, "{");
-    key_repeat(p, "lib", "null", n);
-    begin_column(p, "name");
+    pp_json_key(&p->json, "resourceTable");
+    pp_json_open(&p->json, "{");
+    pp_json_key_repeat(&p->json, "lib", "null", n);
+    pp_json_key_list(&p->json, "name");
     for (uint32_t id = 1; id <= n; id++) {
-        put_number(
-            p, string_row(p, pp_path_tail(pp_intern_text(&p->files, id), 1)));
+        pp_json_number(
+            &p->json,
+            string_row(p, pp_path_tail(pp_intern_text(&p->files, id), 1)));
     }
-    close_value(p, "]");
-    key_repeat(p, "host", "null", n);
-    key_repeat(p, "type", "1", n);
-    key_number(p, "length", n);
-    close_value(p, "}");
+    pp_json_close(&p->json, "]");
+    pp_json_key_repeat(&p->json, "host", "null", n);
+    pp_json_key_repeat(&p->json, "type", "1", n);
+    pp_json_key_number(&p->json, "length", n);
+    pp_json_close(&p->json, "}");
 }
 
 /* ---- threads ----------------------------------------------------------- */
@@ -591,14 +476,14 @@ static void put_resources(printer *p)
 static void put_thread_name(printer *p, const pyprof_thread *thread,
                             uint64_t id)
 {
-    key(p, "name");
-    item(p);
+    pp_json_key(&p->json, "name");
+    pp_json_item(&p->json);
     if (thread->name.size > 0) {
-        pp_line_json(&p->line, thread->name);
+        pp_line_json(&p->json.line, thread->name);
     } else {
-        pp_line_text(&p->line, "\"Thread-");
-        pp_line_number(&p->line, id);
-        pp_line_text(&p->line, "\"");
+        pp_line_text(&p->json.line, "\"Thread-");
+        pp_line_number(&p->json.line, id);
+        pp_line_text(&p->json.line, "\"");
     }
 }
 
@@ -610,20 +495,20 @@ static void put_thread_head(printer *p, const pyprof_thread *thread)
     bool is_main = thread->is_main != 0 && thread->interpreter == 0;
     int64_t pid = thread->pid != 0 ? thread->pid : p->g->session.pid;
     put_thread_name(p, thread, id);
-    key_raw(p, "isMainThread", is_main ? "true" : "false");
-    key_raw(p, "processType", "\"default\"");
-    key_raw(p, "processName", "\"Python\"");
-    key_number(p, "processStartupTime", 0);
-    key_raw(p, "processShutdownTime", "null");
-    key_number(p, "registerTime", 0);
-    key_raw(p, "unregisterTime", "null");
-    key_raw(p, "pausedRanges", "[]");
-    key(p, "pid");
-    item(p);
-    pp_line_text(&p->line, "\"");
-    pp_line_number(&p->line, pid < 0 ? 0 : (uint64_t)pid);
-    pp_line_text(&p->line, "\"");
-    key_number(p, "tid", id);
+    pp_json_key_raw(&p->json, "isMainThread", is_main ? "true" : "false");
+    pp_json_key_raw(&p->json, "processType", "\"default\"");
+    pp_json_key_raw(&p->json, "processName", "\"Python\"");
+    pp_json_key_number(&p->json, "processStartupTime", 0);
+    pp_json_key_raw(&p->json, "processShutdownTime", "null");
+    pp_json_key_number(&p->json, "registerTime", 0);
+    pp_json_key_raw(&p->json, "unregisterTime", "null");
+    pp_json_key_raw(&p->json, "pausedRanges", "[]");
+    pp_json_key(&p->json, "pid");
+    pp_json_item(&p->json);
+    pp_line_text(&p->json.line, "\"");
+    pp_line_number(&p->json.line, pid < 0 ? 0 : (uint64_t)pid);
+    pp_line_text(&p->json.line, "\"");
+    pp_json_key_number(&p->json, "tid", id);
 }
 
 static void put_thread(printer *p, uint32_t number)
@@ -642,10 +527,10 @@ static void put_thread(printer *p, uint32_t number)
     for (reading r = begin_reading(&t->runs); next_run(&r, &one);) {
         add_stack(p, one.stack);
     }
-    if (p->status != PYPROF_OK) {
+    if (p->json.status != PYPROF_OK) {
         return;
     }
-    open_value(p, "{");
+    pp_json_open(&p->json, "{");
     put_thread_head(p, &thread);
     put_samples(p, t);
     put_markers(p, t);
@@ -653,115 +538,119 @@ static void put_thread(printer *p, uint32_t number)
     put_frames(p);
     put_functions(p);
     put_resources(p);
-    key_raw(p, "nativeSymbols",
-            "{\"libIndex\":[],\"address\":[],\"name\":[],\"functionSize\":[],"
-            "\"length\":0}");
-    close_value(p, "}");
+    pp_json_key_raw(
+        &p->json, "nativeSymbols",
+        "{\"libIndex\":[],\"address\":[],\"name\":[],\"functionSize\":[],"
+        "\"length\":0}");
+    pp_json_close(&p->json, "}");
 }
 
 /* ---- the file ---------------------------------------------------------- */
 
 static void put_categories(printer *p)
 {
-    key(p, "categories");
-    open_value(p, "[");
+    pp_json_key(&p->json, "categories");
+    pp_json_open(&p->json, "[");
     for (size_t i = 0; i < PP_COUNT_OF(categories); i++) {
-        open_value(p, "{");
-        key_text(p, "name", literal(categories[i].name));
-        key_text(p, "color", literal(categories[i].color));
-        key_raw(p, "subcategories", "[\"Other\"]");
-        close_value(p, "}");
+        pp_json_open(&p->json, "{");
+        pp_json_key_text(&p->json, "name", literal(categories[i].name));
+        pp_json_key_text(&p->json, "color", literal(categories[i].color));
+        pp_json_key_raw(&p->json, "subcategories", "[\"Other\"]");
+        pp_json_close(&p->json, "}");
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
 }
 
 static void put_marker_schema(printer *p)
 {
-    key(p, "markerSchema");
-    open_value(p, "[");
+    pp_json_key(&p->json, "markerSchema");
+    pp_json_open(&p->json, "[");
     for (size_t i = 0; i < GECKO_STATES; i++) {
-        open_value(p, "{");
-        key_text(p, "name", literal(states[i].type));
-        key_raw(p, "display", "[\"marker-chart\",\"marker-table\"]");
-        key_raw(p, "fields",
-                "[{\"key\":\"duration\",\"label\":\"Duration\","
-                "\"format\":\"duration\"}]");
-        close_value(p, "}");
+        pp_json_open(&p->json, "{");
+        pp_json_key_text(&p->json, "name", literal(states[i].type));
+        pp_json_key_raw(&p->json, "display",
+                        "[\"marker-chart\",\"marker-table\"]");
+        pp_json_key_raw(&p->json, "fields",
+                        "[{\"key\":\"duration\",\"label\":\"Duration\","
+                        "\"format\":\"duration\"}]");
+        pp_json_close(&p->json, "}");
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
 }
 
 static void put_product(printer *p)
 {
     uint32_t version = (uint32_t)p->g->session.python_version;
-    key(p, "product");
-    item(p);
-    pp_line_text(&p->line, "\"Python");
+    pp_json_key(&p->json, "product");
+    pp_json_item(&p->json);
+    pp_line_text(&p->json.line, "\"Python");
     if (version != 0) {
-        pp_line_text(&p->line, " ");
-        pp_line_number(&p->line, version >> 8);
-        pp_line_text(&p->line, ".");
-        pp_line_number(&p->line, version & 0xff);
+        pp_line_text(&p->json.line, " ");
+        pp_line_number(&p->json.line, version >> 8);
+        pp_line_text(&p->json.line, ".");
+        pp_line_number(&p->json.line, version & 0xff);
     }
-    pp_line_text(&p->line, "\"");
+    pp_line_text(&p->json.line, "\"");
 }
 
 static void put_meta(printer *p)
 {
     const pyprof_session *session = &p->g->session;
     int64_t start = session->start_unix_ns;
-    key(p, "meta");
-    open_value(p, "{");
-    key(p, "interval");
-    item(p);
-    pp_line_ms(&p->line, session->interval_ns);
-    key(p, "startTime");
-    item(p);
-    pp_line_ms(&p->line, start > 0 ? (uint64_t)start : session->start_ns);
-    key_raw(p, "processType", "0");
+    pp_json_key(&p->json, "meta");
+    pp_json_open(&p->json, "{");
+    pp_json_key(&p->json, "interval");
+    pp_json_item(&p->json);
+    pp_line_ms(&p->json.line, session->interval_ns);
+    pp_json_key(&p->json, "startTime");
+    pp_json_item(&p->json);
+    pp_line_ms(&p->json.line, start > 0 ? (uint64_t)start : session->start_ns);
+    pp_json_key_raw(&p->json, "processType", "0");
     put_categories(p);
-    key_raw(p, "stackwalk", "0");
-    key_raw(p, "version", "32");
-    key_raw(p, "preprocessedProfileVersion", "57");
+    pp_json_key_raw(&p->json, "stackwalk", "0");
+    pp_json_key_raw(&p->json, "version", "32");
+    pp_json_key_raw(&p->json, "preprocessedProfileVersion", "57");
     put_product(p);
-    key_raw(p, "importedFrom", "\"libpyprof\"");
-    key_raw(p, "symbolicated", "true");
+    pp_json_key_raw(&p->json, "importedFrom", "\"libpyprof\"");
+    pp_json_key_raw(&p->json, "symbolicated", "true");
     put_marker_schema(p);
-    key_raw(p, "extensions",
-            "{\"id\":[],\"name\":[],\"baseURL\":[],\"length\":0}");
-    close_value(p, "}");
+    pp_json_key_raw(&p->json, "extensions",
+                    "{\"id\":[],\"name\":[],\"baseURL\":[],\"length\":0}");
+    pp_json_close(&p->json, "}");
 }
 
 static void put_strings(printer *p)
 {
-    key(p, "shared");
-    open_value(p, "{");
-    begin_column(p, "stringArray");
+    pp_json_key(&p->json, "shared");
+    pp_json_open(&p->json, "{");
+    pp_json_key_list(&p->json, "stringArray");
     for (uint32_t id = 1; id <= p->strings.n_entries; id++) {
-        item(p);
-        pp_line_json(&p->line, pp_intern_text(&p->strings, id));
+        pp_json_item(&p->json);
+        pp_line_json(&p->json.line, pp_intern_text(&p->strings, id));
     }
-    close_value(p, "]");
-    key_raw(p, "sources", "{\"length\":0,\"uuid\":[],\"filename\":[]}");
-    close_value(p, "}");
+    pp_json_close(&p->json, "]");
+    pp_json_key_raw(&p->json, "sources",
+                    "{\"length\":0,\"uuid\":[],\"filename\":[]}");
+    pp_json_close(&p->json, "}");
 }
 
 static void put_profile(printer *p)
 {
-    open_value(p, "{");
+    pp_json_open(&p->json, "{");
     put_meta(p);
-    key_raw(p, "libs", "[]");
-    key_raw(p, "pages", "[]");
-    key(p, "threads");
-    open_value(p, "[");
-    for (uint32_t i = 1; i <= p->g->n_threads && p->status == PYPROF_OK; i++) {
+    pp_json_key_raw(&p->json, "libs", "[]");
+    pp_json_key_raw(&p->json, "pages", "[]");
+    pp_json_key(&p->json, "threads");
+    pp_json_open(&p->json, "[");
+    for (uint32_t i = 1; i <= p->g->n_threads && p->json.status == PYPROF_OK;
+         i++) {
         put_thread(p, i);
     }
-    close_value(p, "]");
+    pp_json_close(&p->json, "]");
     put_strings(p);
-    close_value(p, "}");
-    pp_line_text(&p->line, "\n");
-    flush(p, 0);
+    pp_json_close(&p->json, "}");
+    pp_line_text(&p->json.line, "\n");
+    pp_json_flush(&p->json, 0);
 }
 
 static void free_column(const printer *p, column *c)
@@ -778,13 +667,9 @@ static bool make_column(const printer *p, column *c, uint32_t n)
 
 pyprof_status pp_gecko_write(gecko *g, pyprof_writer *w, pyprof_error *err)
 {
-    printer p = {.g = g,
-                 .allocator = &g->allocator,
-                 .tables = g->session.tables,
-                 .w = w,
-                 .err = err,
-                 .is_first = true};
-    pp_line_init(&p.line, p.allocator);
+    printer p = {
+        .g = g, .allocator = &g->allocator, .tables = g->session.tables};
+    pp_json_init(&p.json, p.allocator, w, err);
     pp_intern_init(&p.strings, p.allocator);
     pp_intern_init(&p.files, p.allocator);
     if (make_column(&p, &p.stacks, pp_tables_stacks(p.tables)) &&
@@ -792,14 +677,14 @@ pyprof_status pp_gecko_write(gecko *g, pyprof_writer *w, pyprof_error *err)
         make_column(&p, &p.functions, pp_tables_functions(p.tables))) {
         put_profile(&p);
     } else {
-        fail_memory(&p);
+        pp_json_fail(&p.json);
     }
     free_column(&p, &p.stacks);
     free_column(&p, &p.frames);
     free_column(&p, &p.functions);
     pp_free(p.allocator, p.path);
-    pp_line_free(&p.line);
+    pp_line_free(&p.json.line);
     pp_intern_free(&p.strings);
     pp_intern_free(&p.files);
-    return p.status;
+    return p.json.status;
 }

@@ -255,16 +255,16 @@ static bool read_session(pp_source *source, span s)
 {
     pyprof_session *to = &source->session;
     int64_t mode;
-    int64_t version;
+    int64_t python;
     if (!get(&s, &to->interval_ns) || !get(&s, &to->start_ns) ||
         !get_signed(&s, &to->start_unix_ns) || !get_signed(&s, &to->pid) ||
-        !get_signed(&s, &mode) || !get_signed(&s, &version) ||
-        !get(&s, &to->capture) || mode < 0 || mode > INT32_MAX || version < 0 ||
-        version > UINT16_MAX) {
+        !get_signed(&s, &mode) || !get_signed(&s, &python) ||
+        !get(&s, &to->capture) || mode < 0 || mode > INT32_MAX || python < 0 ||
+        python > UINT16_MAX) {
         return false;
     }
     to->mode = (int32_t)mode;
-    to->python_version = (int32_t)version;
+    to->python_version = (int32_t)python;
     return true;
 }
 
