@@ -22,7 +22,8 @@ typedef struct binary_thread {
     uint32_t interpreter;
     uint32_t number; /* in the tables */
     uint32_t *stacks;
-    size_t depth, cap_stacks;
+    uint32_t *frames; /* of the tables, beside these */
+    size_t depth, cap_stacks, cap_frames;
     uint64_t us;
     uint64_t n_samples;
 } binary_thread;
@@ -375,21 +376,30 @@ static pyprof_status push_frames(pp_source *source, binary_thread *t,
     }
     size_t depth = (size_t)(stay + n);
     if (!pp_grow(source->allocator, &t->stacks, &t->cap_stacks,
-                 sizeof(*t->stacks), depth, 0)) {
+                 sizeof(*t->stacks), depth, 0) ||
+        !pp_grow(source->allocator, &t->frames, &t->cap_frames,
+                 sizeof(*t->frames), depth, 0)) {
         return no_memory(err);
     }
+    size_t had = t->depth;
+    size_t first_new = depth;
     t->depth = (size_t)stay;
-    /* frames first, as they come, then the stacks that end in them */
+    /* frames first, as they come, then the stacks that end in them: a stack
+     * stays where its frames are those that were there before */
     for (size_t i = depth; i > stay; i--) {
         uint64_t frame;
         if (!pp_feed_varint(&source->feed, &frame) || frame >= b->n_frames) {
             return damaged(source, "a frame that does not exist", err);
         }
-        t->stacks[i - 1] = b->frames.of[frame];
+        uint32_t number = b->frames.of[frame];
+        if (i > had || t->frames[i - 1] != number) {
+            first_new = i - 1;
+        }
+        t->frames[i - 1] = number;
     }
-    for (size_t i = (size_t)stay; i < depth; i++) {
+    for (size_t i = first_new; i < depth; i++) {
         uint32_t caller = i > 0 ? t->stacks[i - 1] : 0;
-        uint32_t frame = t->stacks[i];
+        uint32_t frame = t->frames[i];
         t->stacks[i] = caller;
         if (frame == 0) {
             continue; /* left out */
@@ -527,6 +537,7 @@ static void binary_close(pp_source *source)
     }
     for (size_t i = 0; i < b->n_threads; i++) {
         pp_free(source->allocator, b->threads[i].stacks);
+        pp_free(source->allocator, b->threads[i].frames);
     }
     pp_free(source->allocator, b->threads);
     pp_free(source->allocator, b->frames.of);
