@@ -46,32 +46,61 @@ static uint32_t add_node(pp_tree *tree, uint32_t parent, uint32_t item)
     return node;
 }
 
+/* A hash table of nodes by (parent, item). The nodes themselves are what is
+ * compared, so a slot is no more than a number; 0 is free. */
+typedef struct node_index {
+    uint32_t *slots;
+    size_t mask;
+} node_index;
+
+static bool make_index(node_index *index, const pp_allocator *a, size_t n)
+{
+    size_t size = 8;
+    while (size - size / 4 < n) {
+        size *= 2;
+    }
+    index->mask = size - 1;
+    index->slots = numbers(a, size, sizeof(*index->slots));
+    return index->slots != NULL;
+}
+
+/* The slot of a node: its number, or 0 where it belongs. */
+static uint32_t *find_slot(const node_index *index, const pp_tree *tree,
+                           uint32_t parent, uint32_t item)
+{
+    uint64_t hash = pp_hash_u64((uint64_t)parent << 32 | item);
+    for (size_t i = (size_t)hash & index->mask;; i = (i + 1) & index->mask) {
+        uint32_t node = index->slots[i];
+        if (node == 0 ||
+            (tree->parent[node] == parent && tree->item[node] == item)) {
+            return &index->slots[i];
+        }
+    }
+}
+
 /* Gives each stack its node, making nodes for new (parent, item). */
 static bool merge_stacks(pp_tree *tree, const pyprof_tables *tables,
                          const uint64_t *counts, size_t n_counts,
                          const uint32_t *item_of)
 {
-    pp_map known;
-    pp_map_init(&known, tree->allocator);
-    bool is_done = true;
+    node_index known;
+    bool is_done = make_index(&known, tree->allocator, n_counts);
     for (uint32_t stack = 1; stack < n_counts && is_done; stack++) {
         uint32_t parent = 0;
         uint32_t frame = 0;
         (void)pp_tables_stack_view(tables, stack, &parent, &frame);
         uint32_t above = tree->node_of[parent];
-        uint64_t key = (uint64_t)above << 32 | item_of[frame];
-        bool is_new;
-        uint64_t *node = pp_map_put(&known, key, &is_new);
-        if (node != NULL && is_new) {
+        uint32_t *node = find_slot(&known, tree, above, item_of[frame]);
+        if (*node == 0) {
             *node = add_node(tree, above, item_of[frame]);
         }
-        is_done = node != NULL && *node != 0;
+        is_done = *node != 0;
         if (is_done) {
-            tree->node_of[stack] = (uint32_t)*node;
+            tree->node_of[stack] = *node;
             tree->self[*node] += counts[stack];
         }
     }
-    pp_map_free(&known);
+    pp_free(tree->allocator, known.slots);
     return is_done;
 }
 
