@@ -220,7 +220,7 @@ static pyprof_status add_one(binary *b, const pyprof_stack_sample *seen,
         }
         b->n_seen++;
     }
-    uint32_t frames[PP_BINARY_DEPTH];
+    uint32_t frames[PP_BINARY_DEPTH] = {0};
     uint32_t depth = 0;
     PP_TRY(list_frames(b, seen->stack, frames, &depth, err));
     t->stack = seen->stack;

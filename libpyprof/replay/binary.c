@@ -312,15 +312,16 @@ static pyprof_status read_frames(pp_source *source, const pyprof_text *strings,
 static pyprof_status read_tables(pp_source *source, pyprof_error *err)
 {
     const binary_state *b = source->state;
-    pp_arena arena;
-    pp_arena_init(&arena, source->allocator);
     pyprof_text *strings = pp_calloc(
         source->allocator, (size_t)b->n_strings + 1, sizeof(*strings));
+    if (strings == NULL) {
+        return no_memory(err);
+    }
+    pp_arena arena;
+    pp_arena_init(&arena, source->allocator);
     pyprof_status status =
-        strings == NULL
-            ? no_memory(err)
-            : pp_feed_open(&source->feed, source->allocator, &source->input,
-                           b->strings_at, b->tables_end, false, err);
+        pp_feed_open(&source->feed, source->allocator, &source->input,
+                     b->strings_at, b->tables_end, false, err);
     if (status == PYPROF_OK) {
         status = read_strings(source, &arena, strings, err);
     }
