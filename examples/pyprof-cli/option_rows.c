@@ -177,6 +177,15 @@ static const char *set_no_summary(settings *s, const option_row *row,
     return NULL;
 }
 
+static const char *set_sampled_mark(settings *s, const option_row *row,
+                                    const char *value)
+{
+    (void)row;
+    (void)value;
+    s->table.flags |= PYPROF_FORMAT_SAMPLED_MARK;
+    return NULL;
+}
+
 static const char *set_realtime(settings *s, const option_row *row,
                                 const char *value)
 {
@@ -289,6 +298,10 @@ static const option_row rows[] = {
      0},
     {WRITING, 0, "no-summary", NULL, "table: leave out the summary below it",
      set_no_summary, 0},
+    {WRITING, 0, "sampled-mark", NULL,
+     "pstats: with the mark of Python 3.15's sampled profiles, which older "
+     "versions can't load",
+     set_sampled_mark, 0},
     {WRITING, 0, "compression", "KIND",
      "binary, pyprof: zstd (the same as auto, the default) or none",
      set_compression, 0},
