@@ -298,7 +298,7 @@ static const option_row rows[] = {
      0},
     {WRITING, 0, "no-summary", NULL, "table: leave out the summary below it",
      set_no_summary, 0},
-    {WRITING, 0, "sampled-mark", NULL,
+    {WRITING, 0, "mark-sampled", NULL,
      "pstats: with the mark of Python 3.15's sampled profiles, which older "
      "versions can't load",
      set_sampled_mark, 0},

@@ -124,6 +124,7 @@ static int write_results(session *run, int result)
         if (!run->out.to_stdout) {
             (void)fail("what was written until then is in '%s'", run->out.path);
         }
+        run->out.path[0] = '\0';
     } else if (output_write(&run->out, target_pid(run)) != STATUS_DONE) {
         run->out.path[0] = '\0';
         result = STATUS_FAILED;
