@@ -92,7 +92,6 @@ def test_killed():
                 if os.path.exists(path):
                     sizes.add(os.path.getsize(path))
             run.signal(signal.SIGKILL)
-            run.wait()
         whole = harness.cli("replay", path, "--collapsed", "-o", "-")
         assert whole.status == 1 and "--salvage" in whole.stderr, whole
         stacks = stacks_of(path, "--salvage")
