@@ -17,8 +17,10 @@ file(GLOB sources CONFIGURE_DEPENDS
      libpyprof/replay/*.c)
 file(GLOB os_sources CONFIGURE_DEPENDS libpyprof/os/${system}/*.c)
 
+include(cmake/pages.cmake)
+
 function(pyprof_add_objects name)
-  add_library(${name} OBJECT ${sources} ${os_sources})
+  add_library(${name} OBJECT ${sources} ${os_sources} ${pages_file})
   set_source_files_properties(${os_sources} PROPERTIES
                               COMPILE_DEFINITIONS _GNU_SOURCE)
   target_include_directories(

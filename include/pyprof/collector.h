@@ -94,7 +94,11 @@ enum {
     /**
      * a saved profile, which ::pyprof_replay_add_path reads
      */
-    PYPROF_COLLECTOR_SAVED = 8
+    PYPROF_COLLECTOR_SAVED = 8,
+    /** several files: needs a writer of ::pyprof_writer_open_folder */
+    PYPROF_COLLECTOR_FOLDER = 16,
+    /** compares with pyprof_format_opts.baseline, which must be set */
+    PYPROF_COLLECTOR_BASELINE = 32
 };
 
 /** How a text table is sorted. */
@@ -118,6 +122,27 @@ enum {
     PYPROF_FORMAT_UNCOMPRESSED = 8 /**< saved profiles: without zstd */
 };
 
+/**
+ * @brief Reads a source file as the target sees it.
+ *
+ * Called when a profile is written, once for each file at most, with the path
+ * that the program itself names (untrusted: it may lead anywhere, and need not
+ * exist). Writes the file's bytes to `to`, and neither finishes nor closes it.
+ * Any failure means "no such file", and the output says so; none ends the
+ * writing.
+ */
+typedef pyprof_status (*pyprof_source_fn)(void *user, pyprof_text path,
+                                          pyprof_writer *to, pyprof_error *err);
+
+/**
+ * @brief Drives an older profile into a collector, from its begin to its end.
+ *
+ * Called once, before the first sample of the profile that is compared with it.
+ * A failure ends the run with that status.
+ */
+typedef pyprof_status (*pyprof_baseline_fn)(void *user, pyprof_collector *into,
+                                            pyprof_error *err);
+
 /** Options of a built-in format; each uses what it understands. */
 typedef struct pyprof_format_opts {
     size_t sz;                         /**< sizeof(pyprof_format_opts) */
@@ -125,6 +150,12 @@ typedef struct pyprof_format_opts {
     int32_t sort;                      /**< PYPROF_SORT_ */
     int32_t limit;  /**< rows of a table; 0: 15; negative: all */
     uint64_t flags; /**< PYPROF_FORMAT_ bits */
+    /** pages: source lines come from here; NULL: there are none */
+    pyprof_source_fn source;
+    void *source_user; /**< passed to `source` */
+    /** diff-flamegraph: what to compare with */
+    pyprof_baseline_fn baseline;
+    void *baseline_user; /**< passed to `baseline` */
 } pyprof_format_opts;
 
 /**
@@ -133,6 +164,8 @@ typedef struct pyprof_format_opts {
  * `table` is for a person: one row a function, of whichever samples were taken.
  * `pstats` is for Python's pstats and the tools around it, from 2.7 on: one row
  * a line. `collapsed` is for flame graph tools: one line a stack and thread.
+ * `flamegraph` is one page for a browser; `diff-flamegraph` the same, compared
+ * with an older profile. `heatmap` is a folder of pages, one a source file.
  *
  * @param format        a name of ::pyprof_format, such as "collapsed"
  * @param opts          NULL for the defaults
