@@ -81,6 +81,12 @@ pyprof_page(flamegraph ${collectors}/flamegraph/page.html
             "${common_styles};${collectors}/flamegraph/page.css"
             "${common_scripts};${scripts}")
 
+foreach(page index file)
+  pyprof_page(heatmap_${page} ${collectors}/heatmap/${page}.html
+              "${common_styles};${collectors}/heatmap/page.css"
+              "${common_scripts};${collectors}/heatmap/${page}.js")
+endforeach()
+
 set(pages_file ${PROJECT_BINARY_DIR}/generated/pages.c)
 set(pages_old "")
 if(EXISTS ${pages_file})

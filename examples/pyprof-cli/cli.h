@@ -131,6 +131,8 @@ typedef struct output {
     bool to_stdout;
     const char *folder; /* the default name goes into it; NULL: `file` is set */
     const char *file;
+    /* of the target, for the formats that show source; NULL: none yet */
+    struct source *source;
     char path[4096];       /* where it was written to */
     pyprof_writer *writer; /* NULL: not opened yet */
     bool is_streaming;     /* the collector writes while it collects */
@@ -206,6 +208,9 @@ source *source_open(int64_t pid);
  * call. `line` counts from 1. */
 const char *source_line(source *s, const char *file, int32_t line,
                         size_t *out_size);
+/* A pyprof_source_fn: `user` is the address of a `source *`. */
+pyprof_status source_read(void *user, pyprof_text path, pyprof_writer *to,
+                          pyprof_error *err);
 void source_close(source *s);
 
 /* ---- commands ----------------------------------------------------------- */

@@ -90,6 +90,10 @@ static int choose_place(const settings *s, output *out)
         return out->to_stdout ? STATUS_DONE : in_folder(out, ".");
     }
     if (strcmp(s->output, "-") == 0) {
+        if ((out->format.caps & PYPROF_COLLECTOR_FOLDER) != 0) {
+            return fail("--%s writes a folder: give its name (-o FOLDER)",
+                        out->format.name);
+        }
         out->to_stdout = true;
         if (!text && isatty(STDOUT_FILENO)) {
             return fail("--%s is not text: send it to a file (-o FILE) or "
@@ -102,6 +106,13 @@ static int choose_place(const settings *s, output *out)
         return in_folder(out, s->output);
     }
     out->file = s->output;
+    if ((out->format.caps & PYPROF_COLLECTOR_FOLDER) != 0) {
+        /* It is not made before there is something to put into it. */
+        return access(s->output, F_OK) != 0
+                   ? STATUS_DONE
+                   : fail("--output '%s' is a file: --%s writes a folder",
+                          s->output, out->format.name);
+    }
     return output_probe(s->output, "--output");
 }
 
@@ -122,6 +133,8 @@ int output_plan(const settings *s, output *out)
     if (out->to_stdout && wants_colour(stdout)) {
         opts.flags |= PYPROF_FORMAT_COLOR;
     }
+    opts.source = source_read;
+    opts.source_user = &out->source;
     pyprof_status made = pyprof_collector_new_format(out->format.name, &opts,
                                                      &out->collector, &err);
     return made == PYPROF_OK ? STATUS_DONE : fail_error(made, &err);
@@ -132,7 +145,13 @@ static int name_file(output *out, int64_t pid)
 {
     int size;
     if (out->folder == NULL) {
-        size = snprintf(out->path, sizeof(out->path), "%s", out->file);
+        size_t ends = strlen(out->file);
+        if ((out->format.caps & PYPROF_COLLECTOR_FOLDER) != 0 && ends > 5 &&
+            strcmp(out->file + ends - 5, ".html") == 0) {
+            ends -= 5; /* as Python's own profiling.sampling does */
+        }
+        size = snprintf(out->path, sizeof(out->path), "%.*s", (int)ends,
+                        out->file);
     } else {
         bool here = strcmp(out->folder, ".") == 0;
         bool ends = out->folder[strlen(out->folder) - 1] == '/';
@@ -172,6 +191,9 @@ static pyprof_status open_writer(output *out, uint64_t flags, pyprof_error *err)
     if (out->to_stdout) {
         (void)fflush(stdout);
         return pyprof_writer_open_fd(STDOUT_FILENO, &opts, &out->writer, err);
+    }
+    if ((out->format.caps & PYPROF_COLLECTOR_FOLDER) != 0) {
+        return pyprof_writer_open_folder(out->path, &opts, &out->writer, err);
     }
     opts.flags = flags;
     opts.compression = compression_of(out->path);
@@ -230,4 +252,6 @@ void output_free(output *out)
     out->collector = NULL;
     pyprof_writer_close(out->writer);
     out->writer = NULL;
+    source_close(out->source);
+    out->source = NULL;
 }

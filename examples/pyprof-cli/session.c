@@ -143,6 +143,8 @@ int session_sample(session *run)
     pyprof_collector *first = NULL;
     pyprof_error err = PYPROF_ERROR_INIT;
     int result = STATUS_DONE;
+    /* Now, while it is there. */
+    run->out.source = source_open(target_pid(run));
     pyprof_status status =
         pyprof_sampler_open(run->target, &run->s->sampler, &sampler, &err);
     if (status == PYPROF_OK && run->s->stats_json != NULL) {

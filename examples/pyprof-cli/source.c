@@ -1,7 +1,8 @@
 /*
- * source.c: lines of source files, as the target sees them: in its root folder
- * and mount namespace, through /proc/PID/root. In: paths that the target
- * claims. Out: single lines.
+ * source.c: source files, as the target sees them: in its root folder and mount
+ * namespace, through /proc/PID/root, which is held open, so that it works for a
+ * target that has ended as well. In: paths that the target claims. Out: single
+ * lines, or whole files.
  *
  * Paths are untrusted: only regular files are opened, links stay inside the
  * target's root, and what is read of a file is bounded.
@@ -75,12 +76,17 @@ static int open_regular(int folder, const char *path, uint64_t resolve)
     return readable;
 }
 
+/* A relative path is one from where the program was started, most often still
+ * its working folder; links to absolute paths are not followed. */
+static int open_source(const source *s, const char *path)
+{
+    return path[0] == '/' ? open_regular(s->root, path, RESOLVE_IN_ROOT)
+                          : open_regular(s->cwd, path, 0);
+}
+
 static void read_file(source *s, file *f)
 {
-    /* A relative path is one from where the program was started, most often
-     * still its working folder; links to absolute paths are not followed. */
-    int fd = f->path[0] == '/' ? open_regular(s->root, f->path, RESOLVE_IN_ROOT)
-                               : open_regular(s->cwd, f->path, 0);
+    int fd = open_source(s, f->path);
     if (fd < 0) {
         return;
     }
@@ -148,6 +154,33 @@ const char *source_line(source *s, const char *path, int32_t line,
     }
     *out_size = size < MAX_LINE_BYTES ? size : MAX_LINE_BYTES;
     return size == 0 ? NULL : at;
+}
+
+pyprof_status source_read(void *user, pyprof_text path, pyprof_writer *to,
+                          pyprof_error *err)
+{
+    const source *s = *(source **)user;
+    char piece[65536];
+    ssize_t n = 0;
+    pyprof_status status = PYPROF_OK;
+    if (s == NULL || strlen(path.data) != path.size) {
+        return PYPROF_ERR_IO; /* no target yet, or a NUL in the path */
+    }
+    int fd = open_source(s, path.data);
+    if (fd < 0) {
+        return PYPROF_ERR_IO;
+    }
+    for (size_t size = 0; size < MAX_FILE_BYTES && status == PYPROF_OK;
+         size += (size_t)n) {
+        n = read(fd, piece, sizeof(piece));
+        if (n <= 0) {
+            status = n < 0 ? PYPROF_ERR_IO : PYPROF_OK;
+            break;
+        }
+        status = pyprof_writer_write(to, piece, (size_t)n, err);
+    }
+    (void)close(fd);
+    return status;
 }
 
 void source_close(source *s)

@@ -82,6 +82,48 @@ PYPROF_API pyprof_status pyprof_writer_open_path(const char *path,
                                                  pyprof_error *err);
 
 /**
+ * @brief Opens a folder that several files are written into.
+ *
+ * The folder, and those above it, are made where they are missing. Bytes can't
+ * be written to it: ::pyprof_writer_open_file opens each file. A folder that is
+ * closed without ::pyprof_writer_finish loses the files that were written by
+ * this writer and, where it was made for them and is empty then, goes too.
+ *
+ * @param path       where; NUL-terminated, in the system's encoding
+ * @param opts       NULL for the defaults
+ * @param out_writer the writer; close it with ::pyprof_writer_close
+ * @param err        details of a failure, may be NULL
+ * @retval PYPROF_ERR_IO it can't be made, or `path` is no folder
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ * @retval PYPROF_ERR_INVALID an argument is NULL or empty
+ */
+PYPROF_API pyprof_status
+pyprof_writer_open_folder(const char *path, const pyprof_writer_opts *opts,
+                          pyprof_writer **out_writer, pyprof_error *err);
+
+/**
+ * @brief Opens one file of a folder.
+ *
+ * As with ::pyprof_writer_open_path the file appears, whole, when its writer is
+ * finished; one of that name is replaced, and a link of that name, too, not
+ * what it leads to. The folder must outlive the file's writer.
+ *
+ * @param folder     a writer of ::pyprof_writer_open_folder
+ * @param name       of 1 to 100 letters, digits, '.', '_' and '-', not
+ * beginning with '.': it can't lead out of the folder
+ * @param out_writer the writer; finish and close it
+ * @param err        details of a failure, may be NULL
+ * @retval PYPROF_ERR_INVALID another kind of writer, or another kind of name
+ * @retval PYPROF_ERR_BUSY the folder is finished
+ * @retval PYPROF_ERR_IO the system refused
+ * @retval PYPROF_ERR_NO_MEMORY out of memory
+ */
+PYPROF_API pyprof_status pyprof_writer_open_file(pyprof_writer *folder,
+                                                 const char *name,
+                                                 pyprof_writer **out_writer,
+                                                 pyprof_error *err);
+
+/**
  * @brief Writes to a file descriptor, which stays the caller's.
  *
  * Bytes are gathered, and reach the descriptor by ::pyprof_writer_finish at the

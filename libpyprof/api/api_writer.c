@@ -62,6 +62,36 @@ pyprof_status pyprof_writer_open_path(const char *path,
     return hand_out(w, &known, &allocator, out_writer, err);
 }
 
+pyprof_status pyprof_writer_open_folder(const char *path,
+                                        const pyprof_writer_opts *opts,
+                                        pyprof_writer **out_writer,
+                                        pyprof_error *err)
+{
+    if (path == NULL || out_writer == NULL) {
+        return is_null(path == NULL ? "path" : "out_writer", err);
+    }
+    if (path[0] == '\0') {
+        return pp_error_set(err, PYPROF_ERR_INVALID,
+                            "path is empty: give a folder name");
+    }
+    pp_allocator allocator;
+    PP_TRY(read_opts(opts, &allocator, err));
+    return pp_writer_open_folder(path, &allocator, out_writer, err);
+}
+
+pyprof_status pyprof_writer_open_file(pyprof_writer *folder, const char *name,
+                                      pyprof_writer **out_writer,
+                                      pyprof_error *err)
+{
+    if (folder == NULL || name == NULL || out_writer == NULL) {
+        return is_null(folder == NULL ? "folder"
+                       : name == NULL ? "name"
+                                      : "out_writer",
+                       err);
+    }
+    return pp_writer_open_file(folder, name, out_writer, err);
+}
+
 pyprof_status pyprof_writer_open_fd(int32_t fd, const pyprof_writer_opts *opts,
                                     pyprof_writer **out_writer,
                                     pyprof_error *err)

@@ -314,3 +314,27 @@ pyprof_status pp_writer_open_path(const char *path, uint64_t flags,
     *out = w;
     return PYPROF_OK;
 }
+
+pyprof_status pp_writer_open_at(int folder, const char *name, const char *path,
+                                const pp_allocator *a, pyprof_writer **out,
+                                pyprof_error *err)
+{
+    pyprof_writer *w = pp_writer_make(&path_sink, a);
+    if (w == NULL) {
+        return pp_error_memory(err, "a writer");
+    }
+    w->as.path.fd = -1;
+    w->as.path.folder = folder;
+    w->as.path.path = copy_text(a, path, strlen(path));
+    w->as.path.name = copy_text(a, name, strlen(name));
+    pyprof_status status = w->as.path.path == NULL || w->as.path.name == NULL
+                               ? pp_error_memory(err, "a path")
+                               : open_temp(w, err);
+    if (status != PYPROF_OK) {
+        w->as.path.folder = -1;
+        pp_writer_close(w);
+        return status;
+    }
+    *out = w;
+    return PYPROF_OK;
+}

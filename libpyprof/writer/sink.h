@@ -41,6 +41,13 @@ struct pyprof_writer {
             char temp[32]; /* name until then; "": nothing to remove */
         } path;
         struct {
+            int fd;
+            char *path;
+            char *names; /* of the files made in it, each with its NUL */
+            size_t n_names, size, cap;
+            bool is_made; /* by this writer */
+        } folder;
+        struct {
             char *data; /* NULL: empty */
             size_t size, cap;
         } memory;
@@ -61,6 +68,13 @@ struct pyprof_writer {
 
 /* A writer with nothing but its sink; NULL when out of memory. */
 pyprof_writer *pp_writer_make(const pp_sink *sink, const pp_allocator *a);
+
+/* A writer to a file of an open folder, which it gives back itself; `path` is
+ * for messages. The name is the caller's to check. On failure the folder stays
+ * the caller's. */
+pyprof_status pp_writer_open_at(int folder, const char *name, const char *path,
+                                const pp_allocator *a, pyprof_writer **out,
+                                pyprof_error *err);
 
 /* Writes all to a file descriptor, through short writes, interruptions and
  * full pipes, without a SIGPIPE. Returns 0 or an errno. */

@@ -13,6 +13,10 @@
 pyprof_status pp_writer_open_path(const char *path, uint64_t flags,
                                   const pp_allocator *a, pyprof_writer **out,
                                   pyprof_error *err);
+pyprof_status pp_writer_open_folder(const char *path, const pp_allocator *a,
+                                    pyprof_writer **out, pyprof_error *err);
+pyprof_status pp_writer_open_file(pyprof_writer *folder, const char *name,
+                                  pyprof_writer **out, pyprof_error *err);
 pyprof_status pp_writer_open_fd(int fd, const pp_allocator *a,
                                 pyprof_writer **out, pyprof_error *err);
 pyprof_status pp_writer_open_memory(const pp_allocator *a, pyprof_writer **out,
