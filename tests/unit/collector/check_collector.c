@@ -296,7 +296,8 @@ START_TEST(test_wrong_options)
 }
 END_TEST
 
-static const char *const formats[] = {"table", "pstats", "collapsed"};
+static const char *const formats[] = {"table", "pstats", "collapsed",
+                                      "flamegraph"};
 static const char *format; /* the one under test */
 
 /* Tables are not part of it: check_tables has their loop. */
