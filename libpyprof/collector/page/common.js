@@ -125,7 +125,7 @@ function moduleOf(file) {
         path = path.split(/[\\/]/).slice(-2).join("/");
     }
     return path.replace(/\.pyc?$/, "").replace(/[\\/]__init__$/, "")
-        .split(/[\\/]/).filter((part) => part !== "").join(".");
+        .split(/[\\/]/).filter((part) => !/^\.*$/.test(part)).join(".");
 }
 
 function tail(path) {

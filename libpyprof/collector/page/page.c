@@ -3,7 +3,7 @@
  *
  * Invariant: whatever bytes a name has, in a page it is text. In JSON no byte
  * of markup is left, in HTML those five that could begin or end something are
- * entities.
+ * entities. None turns the direction of writing.
  */
 #include "collector/page/page.h"
 
@@ -97,6 +97,22 @@ static void escape(pp_line *line, size_t start,
     }
 }
 
+/* Marks that turn the direction of writing make text look like other text: each
+ * becomes U+FFFD, which has three bytes as well. */
+static void unmark(pp_line *line, size_t start)
+{
+    for (size_t i = start; i + 2 < line->size && !line->is_failed; i++) {
+        unsigned char *at = (unsigned char *)line->data + i;
+        bool is_mark = at[0] == 0xe2 &&
+                       ((at[1] == 0x80 && ((at[2] >= 0xaa && at[2] <= 0xae) ||
+                                           at[2] == 0x8e || at[2] == 0x8f)) ||
+                        (at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9));
+        if (is_mark) {
+            memcpy(at, "\xef\xbf\xbd", 3);
+        }
+    }
+}
+
 static const char *json_escape(unsigned char c)
 {
     switch (c) {
@@ -120,6 +136,7 @@ void pp_page_json(pp_line *line, pyprof_text text)
     pp_line_text(line, "\"");
     size_t start = line->size;
     pp_line_clean(line, text, '\0', '\0');
+    unmark(line, start);
     escape(line, start, json_escape);
     pp_line_text(line, "\"");
 }
@@ -154,6 +171,7 @@ void pp_page_html(pp_line *line, pyprof_text text, bool keeps_tabs)
         size_t start = line->size;
         pp_line_clean(line, (pyprof_text){.data = text.data + at, .size = n},
                       '\0', '\0');
+        unmark(line, start);
         escape(line, start, html_escape);
         at += n;
         if (tab != NULL) {

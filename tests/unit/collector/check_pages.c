@@ -35,6 +35,8 @@ START_TEST(test_text)
     check_text(false, "<a href=\"x\" title='y'>&",
                "&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;");
     check_text(false, "\tx\t", "\tx\t");
+    check_text(true, "a\xe2\x80\xaez\xe2\x81\xa6",
+               "\"a\xef\xbf\xbdz\xef\xbf\xbd\"");
 }
 END_TEST
 
