@@ -326,6 +326,9 @@ static size_t collect_formats(command_id command, option_row *to, size_t max)
         if (pyprof_format(i, &info) != PYPROF_OK) {
             break;
         }
+        if ((info.caps & PYPROF_COLLECTOR_BASELINE) != 0) {
+            continue; /* no command here reads a saved profile */
+        }
         to[n++] = (option_row){
             .commands = command,
             .name = info.name,
