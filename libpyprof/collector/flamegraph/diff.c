@@ -51,10 +51,11 @@ static pyprof_status merge_one(pp_flame_merged *merged, int which,
     uint32_t *frame_of =
         pp_calloc(a, (size_t)pp_tables_frames(from) + 1, sizeof(*frame_of));
     merged->stack_of[which] = stack_of;
-    pyprof_status status =
-        stack_of == NULL || frame_of == NULL
-            ? pp_error_memory(err, "stacks of two profiles")
-            : merge_frames(merged->tables, from, frame_of, err);
+    if (stack_of == NULL || frame_of == NULL) {
+        pp_free(a, frame_of);
+        return pp_error_memory(err, "stacks of two profiles");
+    }
+    pyprof_status status = merge_frames(merged->tables, from, frame_of, err);
     for (uint32_t stack = 1; stack <= n && status == PYPROF_OK; stack++) {
         uint32_t parent = 0;
         uint32_t frame = 0;

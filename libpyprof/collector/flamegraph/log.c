@@ -113,7 +113,7 @@ pyprof_status pp_flame_log_add(pp_flame_log *log, const pyprof_sample *sample,
     while (log->n >= log->max || (since + lasts) / log->tick_ns >= TICK_MAX) {
         halve(log);
     }
-    if (!make_room(log, seen->thread)) {
+    if (!make_room(log, seen->thread) || log->runs == NULL) {
         return pp_error_memory(err, "the order of time");
     }
     uint64_t half = log->tick_ns / 2;

@@ -185,6 +185,20 @@ static pyprof_status print_sources(sources *s)
     return pp_writer_printf(n->w, n->err, "]");
 }
 
+static pyprof_status order_sources(sources *s)
+{
+    names *n = s->n;
+    uint32_t places = n->nodes->n_places;
+    for (uint32_t i = 0; i < places; i++) {
+        uint64_t address = (uint64_t)(uintptr_t)frame_of_item(n, i).file.data;
+        s->order[i] = i;
+        s->file_of[i] = (uint32_t)*pp_map_find(&n->texts[1], address);
+    }
+    return pp_sort_u32(n->nodes->allocator, s->order, places, is_file_before, s)
+               ? PYPROF_OK
+               : pp_error_memory(n->err, "source lines");
+}
+
 static pyprof_status write_sources(names *n)
 {
     const pp_allocator *a = n->nodes->allocator;
@@ -198,20 +212,15 @@ static pyprof_status write_sources(names *n)
     s.file_of = pp_calloc(a, places, sizeof(*s.file_of));
     s.start = pp_calloc(a, places, sizeof(*s.start));
     s.size = pp_calloc(a, places, sizeof(*s.size));
-    bool is_ready = s.order != NULL && s.file_of != NULL && s.start != NULL &&
-                    s.size != NULL;
-    for (uint32_t i = 0; is_ready && i < n->nodes->n_places; i++) {
-        uint64_t address = (uint64_t)(uintptr_t)frame_of_item(n, i).file.data;
-        s.order[i] = i;
-        s.file_of[i] = (uint32_t)*pp_map_find(&n->texts[1], address);
-    }
-    pyprof_status status = PYPROF_OK;
-    if (!is_ready ||
-        !pp_sort_u32(a, s.order, n->nodes->n_places, is_file_before, &s)) {
+    pyprof_status status;
+    if (s.order == NULL || s.file_of == NULL || s.start == NULL ||
+        s.size == NULL) {
         status = pp_error_memory(n->err, "source lines");
+    } else {
+        status = order_sources(&s);
+        status = status == PYPROF_OK ? read_sources(&s) : status;
+        status = status == PYPROF_OK ? print_sources(&s) : status;
     }
-    status = status == PYPROF_OK ? read_sources(&s) : status;
-    status = status == PYPROF_OK ? print_sources(&s) : status;
     pp_free(a, s.order);
     pp_free(a, s.file_of);
     pp_free(a, s.start);
