@@ -56,8 +56,9 @@ typedef struct settings {
     pyprof_sampler_opts sampler;
     bool rate_given, interval_given;
     /* Where to. */
-    const char *format; /* static name; NULL: the default */
-    const char *output; /* NULL: the default */
+    const char *format;   /* static name; NULL: the default */
+    const char *output;   /* NULL: the default */
+    const char *baseline; /* saved profile to compare with, or NULL */
     const char *stats_json;
     pyprof_format_opts table;
     bool table_given; /* an option that only the table has */

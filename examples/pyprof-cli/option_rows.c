@@ -138,6 +138,13 @@ static const char *set_format(settings *s, const option_row *row,
     return NULL;
 }
 
+static const char *set_comparison(settings *s, const option_row *row,
+                                  const char *value)
+{
+    s->baseline = value;
+    return value[0] == '\0' ? "empty" : set_format(s, row, value);
+}
+
 static const char *set_sort(settings *s, const option_row *row,
                             const char *value)
 {
@@ -326,14 +333,13 @@ static size_t collect_formats(command_id command, option_row *to, size_t max)
         if (pyprof_format(i, &info) != PYPROF_OK) {
             break;
         }
-        if ((info.caps & PYPROF_COLLECTOR_BASELINE) != 0) {
-            continue; /* no command here reads a saved profile */
-        }
+        bool compares = (info.caps & PYPROF_COLLECTOR_BASELINE) != 0;
         to[n++] = (option_row){
             .commands = command,
             .name = info.name,
+            .value = compares ? "BASELINE" : NULL,
             .help = info.description,
-            .set = set_format,
+            .set = compares ? set_comparison : set_format,
         };
     }
     return n;

@@ -116,6 +116,38 @@ static int choose_place(const settings *s, output *out)
     return output_probe(s->output, "--output");
 }
 
+/* A pyprof_baseline_fn: `user` is the path of a saved profile. */
+static pyprof_status replay_baseline(void *user, pyprof_collector *into,
+                                     pyprof_error *err)
+{
+    pyprof_replay *replay = NULL;
+    pyprof_status status = pyprof_replay_new(NULL, &replay, err);
+    if (status == PYPROF_OK) {
+        status = pyprof_replay_add_path(replay, user, err);
+    }
+    if (status == PYPROF_OK) {
+        status = pyprof_replay_add(replay, into, err);
+    }
+    if (status == PYPROF_OK) {
+        status = pyprof_replay_run(replay, err);
+    }
+    pyprof_replay_free(replay);
+    return status;
+}
+
+/* That there is something to compare with is found before a target starts. */
+static int check_baseline(const settings *s)
+{
+    pyprof_replay *replay = NULL;
+    pyprof_error err = PYPROF_ERROR_INIT;
+    pyprof_status status = pyprof_replay_new(NULL, &replay, &err);
+    if (status == PYPROF_OK) {
+        status = pyprof_replay_add_path(replay, s->baseline, &err);
+    }
+    pyprof_replay_free(replay);
+    return status == PYPROF_OK ? STATUS_DONE : fail_error(status, &err);
+}
+
 int output_plan(const settings *s, output *out)
 {
     pyprof_format_opts opts = s->table;
@@ -123,6 +155,9 @@ int output_plan(const settings *s, output *out)
     int status = choose_format(s, &out->format);
     if (status == STATUS_DONE) {
         status = choose_place(s, out);
+    }
+    if (status == STATUS_DONE && s->baseline != NULL) {
+        status = check_baseline(s);
     }
     if (status == STATUS_DONE && s->stats_json != NULL) {
         status = output_probe(s->stats_json, "--stats-json");
@@ -135,6 +170,8 @@ int output_plan(const settings *s, output *out)
     }
     opts.source = source_read;
     opts.source_user = &out->source;
+    opts.baseline = replay_baseline;
+    opts.baseline_user = (void *)s->baseline;
     pyprof_status made = pyprof_collector_new_format(out->format.name, &opts,
                                                      &out->collector, &err);
     return made == PYPROF_OK ? STATUS_DONE : fail_error(made, &err);

@@ -106,6 +106,8 @@ static int run(const settings *s, output *out, pyprof_replay *replay,
         if (output_begin(out, (int64_t)getpid()) != STATUS_DONE) {
             return STATUS_FAILED;
         }
+        /* Of this machine: the target may be long gone. */
+        out->source = source_open((int64_t)getpid());
         status = pyprof_replay_run(replay, &err);
     }
     if (signals_first() != 0) {

@@ -75,7 +75,12 @@ pyprof_status pyprof_writer_open_folder(const char *path,
                             "path is empty: give a folder name");
     }
     pp_allocator allocator;
-    PP_TRY(read_opts(opts, &allocator, err));
+    pyprof_writer_opts known;
+    PP_TRY(read_opts(opts, 0, &allocator, &known, err));
+    if (known.compression != PYPROF_COMPRESSION_NONE) {
+        return pp_error_set(err, PYPROF_ERR_UNSUPPORTED,
+                            "a folder can't be compressed");
+    }
     return pp_writer_open_folder(path, &allocator, out_writer, err);
 }
 
