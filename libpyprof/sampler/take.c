@@ -291,6 +291,8 @@ static pyprof_status look_for_exec(pyprof_sampler *s, pyprof_error *err)
 pyprof_status pp_take_round(pyprof_sampler *s, uint64_t now, pyprof_error *err)
 {
     pp_round round;
+    /* What stopped after it had been given up runs on. */
+    pp_os_threads_settle(s->target->process);
     pp_follow_prepare(s);
     pyprof_status status = read_round(s, now, &round);
     if (status == PYPROF_ERR_GONE) {

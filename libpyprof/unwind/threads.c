@@ -166,6 +166,35 @@ static bool drop_unseen_interps(pp_unwind *u)
     return true;
 }
 
+/* Whether the thread at `at` of the order is one that has not run yet: up to
+ * 3.11 its state carries the ids of the thread that makes it, from 3.12 on none.
+ * States are put at the front of their list. */
+static bool is_unborn(const pp_unwind *u, size_t at)
+{
+    const pp_slot *slot = &u->slots[u->order[at]];
+    if (slot->announced) {
+        return false;
+    }
+    for (size_t i = at + 1; i < u->n_order; i++) {
+        if (u->slots[u->order[i]].python_id == slot->python_id) {
+            return true;
+        }
+    }
+    return slot->python_id == 0;
+}
+
+/* Leaves such threads out of the order, from `begin` on. */
+static void drop_unborn(pp_unwind *u, size_t begin)
+{
+    size_t kept = begin;
+    for (size_t i = begin; i < u->n_order; i++) {
+        if (!is_unborn(u, i)) {
+            u->order[kept++] = u->order[i];
+        }
+    }
+    u->n_order = kept;
+}
+
 typedef enum listed { LIST_MORE, LIST_DONE, LIST_BAD } listed;
 
 /* Threads of one interpreter, as far as their states are at hand. */
@@ -173,6 +202,7 @@ static listed list_threads(pp_unwind *u, uint32_t index)
 {
     uint64_t tstate = u->interps[index].threads_head;
     uint32_t last = UINT32_MAX;
+    size_t begin = u->n_order;
     for (size_t n = 0; tstate != 0; n++) {
         uint32_t i;
         if (n > MAX_LIST || tstate % sizeof(uint64_t) != 0 ||
@@ -199,6 +229,7 @@ static listed list_threads(pp_unwind *u, uint32_t index)
         last = i;
         tstate = slot->next;
     }
+    drop_unborn(u, begin);
     if (last != UINT32_MAX && u->interps[index].address != u->main_interp) {
         u->slots[last].main = true; /* the oldest one */
     }
