@@ -17,6 +17,22 @@
 uint64_t pp_os_now(void);
 /* Nanoseconds since 1970. */
 int64_t pp_os_unix_now(void);
+/* The processor's own counter, a few nanoseconds to read: steady, and the same
+ * on all processors, only where pp_os_ticks_steady says so. Ticks of unknown
+ * length: compare with pp_os_now. */
+static inline uint64_t pp_os_ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return pp_os_now();
+#endif
+}
+bool pp_os_ticks_steady(void);
 /* Sleeps until the monotonic clock reads `deadline_ns`, or until `wake` (may
  * be NULL) is posted. True when woken before the deadline. */
 typedef struct pp_os_event pp_os_event;
@@ -59,6 +75,10 @@ void pp_os_thread_urgent(void);
 /* CPU time used by the calling thread, and by this whole process (ns). */
 uint64_t pp_os_thread_cpu_ns(void);
 uint64_t pp_os_self_cpu_ns(void);
+
+/* The address of a function or object that this process has by that name,
+ * NULL when there is none. */
+void *pp_os_symbol(const char *name);
 
 /* ---- another process ------------------------------------------------ */
 
