@@ -46,6 +46,54 @@ typedef struct pyprof_summary {
     uint64_t missed;      /**< ticks that passed without a round */
 } pyprof_summary;
 
+/** What kind of function a ::pyprof_function_calls is about. */
+enum {
+    PYPROF_FUNCTION_PYTHON = 0, /**< one code object */
+    PYPROF_FUNCTION_C = 1,      /**< a function made in C */
+    PYPROF_FUNCTION_OTHER = 2   /**< `<other functions>`: beyond a limit */
+};
+
+/**
+ * @brief Calls of one function.
+ *
+ * Elements of an array of the library: the size is part of the ABI. Times are
+ * seconds of the tracer's clock.
+ */
+typedef struct pyprof_function_calls {
+    pyprof_text name; /**< co_name; of a C function what cProfile shows */
+    pyprof_text
+        qualname;       /**< co_qualname (co_name before 3.11); `name` for C */
+    pyprof_text file;   /**< co_filename; "~" for a C function */
+    int32_t first_line; /**< line of the definition; 0 for a C function */
+    int32_t kind;       /**< PYPROF_FUNCTION_ */
+    const void *code;   /**< the code object (a PyObject), NULL for others */
+    uint64_t calls;     /**< calls that ended */
+    /** of these, those that were not inside another call of the function */
+    uint64_t primitive_calls;
+    double own_time;       /**< in the function itself */
+    double total_time;     /**< in it and all it called; recursion once */
+    uint64_t first_caller; /**< index into pyprof_calls.callers */
+    uint64_t n_callers;    /**< how many, from there on */
+} pyprof_function_calls;
+
+/** Calls of a function by one other (or itself). Likewise an element. */
+typedef struct pyprof_caller_calls {
+    uint64_t caller;          /**< index into pyprof_calls.functions */
+    uint64_t calls;           /**< calls that ended */
+    uint64_t primitive_calls; /**< not inside another call of the same pair */
+    double own_time;          /**< in the callee, when it was called so */
+    double total_time;        /**< in it and all it called; recursion once */
+} pyprof_caller_calls;
+
+/** What a tracer recorded. Valid, with all it points to, for this callback. */
+typedef struct pyprof_calls {
+    size_t sz;                              /**< sizeof(pyprof_calls) */
+    const pyprof_function_calls *functions; /**< in no order */
+    uint64_t n_functions;                   /**< how many; may be 0 */
+    const pyprof_caller_calls *callers;     /**< by callee */
+    uint64_t n_callers;                     /**< how many; may be 0 */
+} pyprof_calls;
+
 /**
  * @brief The functions of a collector.
  *
@@ -79,6 +127,10 @@ typedef struct pyprof_collector_ops {
                             pyprof_writer *writer, pyprof_error *err);
     /** MAY be NULL. Gives back all that the collector holds. */
     void (*free)(void *self);
+    /** MAY be NULL: then it gets call paths as samples. MUST NOT keep `calls`.
+     * A run has either samples or one call of this. */
+    pyprof_status (*calls)(void *self, const pyprof_calls *calls,
+                           pyprof_error *err);
 } pyprof_collector_ops;
 
 /** What a format is like (bits of pyprof_collector_ops.caps). */

@@ -175,6 +175,22 @@ pyprof_status pp_collector_sample(pyprof_collector *c,
     return judge(c, status, "sample", &given, err);
 }
 
+bool pp_collector_takes_calls(const pyprof_collector *c)
+{
+    return c->ops.calls != NULL;
+}
+
+pyprof_status pp_collector_calls(pyprof_collector *c, const pyprof_calls *calls,
+                                 pyprof_error *err)
+{
+    if (c->state != STATE_COLLECTING) {
+        return busy(c, "is not in a run", err);
+    }
+    pyprof_error given = PYPROF_ERROR_INIT;
+    pyprof_status status = c->ops.calls(c->self, calls, &given);
+    return judge(c, status, "calls", &given, err);
+}
+
 pyprof_status pp_collector_end(pyprof_collector *c,
                                const pyprof_summary *summary, pyprof_error *err)
 {

@@ -42,6 +42,10 @@ pyprof_status pp_collector_begin(pyprof_collector *c,
 pyprof_status pp_collector_sample(pyprof_collector *c,
                                   const pyprof_sample *sample,
                                   pyprof_error *err);
+/* Instead of samples, once in a run, where the collector takes calls. */
+bool pp_collector_takes_calls(const pyprof_collector *c);
+pyprof_status pp_collector_calls(pyprof_collector *c, const pyprof_calls *calls,
+                                 pyprof_error *err);
 /* Keeps the summary for the writing that follows. */
 pyprof_status pp_collector_end(pyprof_collector *c,
                                const pyprof_summary *summary,
