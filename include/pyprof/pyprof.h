@@ -7,6 +7,7 @@
  *   calls answer;
  * - pyprof/target.h: what to look at;
  * - pyprof/sampler.h: look at it from outside, on a clock;
+ * - pyprof/tracer.h: follow its calls from inside;
  * - pyprof/sample.h: what is seen;
  * - pyprof/collector.h: who takes it, and the formats it can be written in;
  * - pyprof/replay.h: a saved profile back into any collector;
@@ -23,6 +24,7 @@
 #include <pyprof/sampler.h>
 #include <pyprof/status.h>
 #include <pyprof/target.h>
+#include <pyprof/tracer.h>
 #include <pyprof/version.h>
 #include <pyprof/writer.h>
 
