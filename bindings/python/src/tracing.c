@@ -672,7 +672,7 @@ static PyType_Slot exclusive_slots[] = {
 };
 
 static PyType_Spec shared_spec = {
-    .name = "libpyprof.Profiler",
+    .name = "_lsprof.Profiler",
     .basicsize = sizeof(profiler),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .slots = shared_slots,
