@@ -120,6 +120,78 @@ void pp_rows_free(pp_rows *rows);
 /* Whether text is `literal`. */
 bool pp_text_is(pyprof_text text, const char *literal);
 
+/* ---- sums.c ------------------------------------------------------------ */
+
+/* One pair of rows of which one calls the other. */
+typedef struct pp_sum_edge {
+    uint32_t caller;
+    uint32_t next;   /* next edge of the same row, 0: none */
+    uint32_t active; /* how often it is in the stack that is walked */
+    uint64_t each;   /* samples, each call of a recursion counted */
+    uint64_t once;   /* samples, counted once a stack */
+    uint64_t self;   /* samples that end in the row, called so */
+} pp_sum_edge;
+
+typedef struct pp_sum {
+    uint64_t self;
+    uint64_t total;
+    uint32_t active;
+    uint32_t first_edge; /* 0: none */
+} pp_sum;
+
+typedef struct pp_sums {
+    const pp_allocator *allocator;
+    pp_rows rows;
+    pp_tree tree;
+    pp_sum *of_row;     /* by row number */
+    pp_map edge_of;     /* row << 32 | caller -> edge number */
+    pp_sum_edge *edges; /* edges[number - 1] */
+    size_t n_edges, cap_edges;
+    uint32_t *node_edge; /* by node: its edge number, 0: a root */
+    bool is_failed;
+} pp_sums;
+
+/* `by` is one of PP_ROWS_BY_. PYPROF_ERR_NO_MEMORY leaves sums that can be
+ * freed, and so does success. */
+pyprof_status pp_sums_make(pp_sums *s, const pp_allocator *allocator,
+                           const pp_counts *counts, int by, pyprof_error *err);
+void pp_sums_free(pp_sums *s);
+
+/* ---- calls.c ----------------------------------------------------------- */
+
+/* Calls of all functions that have the same file, line and name. */
+typedef struct pp_call_row {
+    pyprof_text file, name, qualname;
+    int32_t line;
+    uint32_t first_edge; /* 0: none */
+    uint64_t calls, primitive;
+    double own, total;
+} pp_call_row;
+
+typedef struct pp_call_edge {
+    uint32_t callee, caller; /* indices of rows */
+    uint32_t next;           /* next edge of the same callee, 0: none */
+    uint64_t calls, primitive;
+    double own, total;
+} pp_call_edge;
+
+/* What a tracer recorded, kept: text and all. */
+typedef struct pp_calls {
+    const pp_allocator *allocator; /* must outlive it */
+    pp_intern texts, keys;
+    pp_call_row *rows;
+    size_t n_rows, cap_rows;
+    pp_call_edge *edges; /* edges[number - 1] */
+    size_t n_edges, cap_edges;
+    pp_map edge_of; /* callee << 32 | caller -> number */
+} pp_calls;
+
+void pp_calls_init(pp_calls *calls, const pp_allocator *allocator);
+/* Replaces what is there. PYPROF_ERR_INVALID: an index that is none. */
+pyprof_status pp_calls_make(pp_calls *calls, const pyprof_calls *from,
+                            pyprof_error *err);
+void pp_calls_free(pp_calls *calls);
+
 /* ---- line.c ------------------------------------------------------------ */
 
 /* Text that is put together before it is written. Running out of memory is

@@ -1,6 +1,7 @@
 /*
- * pstats: a file for Python's pstats module. In go samples; out comes one dict
- * in marshal's form, as cProfile and 3.15's profiling.sampling write it:
+ * pstats: a file for Python's pstats module. In go samples, or calls; out comes
+ * one dict in marshal's form, as cProfile and 3.15's profiling.sampling write
+ * it. Of calls it is cProfile's, function by function. Of samples:
  *
  *   (file, line, name) -> (cc, nc, tt, ct, callers)
  *
@@ -26,130 +27,17 @@
 typedef struct pstats {
     pp_allocator allocator;
     pp_counts counts;
+    pp_calls calls;
+    bool has_calls; /* else samples */
     bool has_mark;
 } pstats;
 
-/* One pair of rows of which one calls the other. */
-typedef struct edge {
-    uint32_t caller;
-    uint32_t next;   /* next edge of the same row, 0: none */
-    uint32_t active; /* how often it is in the stack that is walked */
-    uint64_t each;   /* samples, each call of a recursion counted */
-    uint64_t once;   /* samples, counted once a stack */
-    uint64_t self;   /* samples that end in the row, called so */
-} edge;
-
-typedef struct row_sum {
-    uint64_t self;
-    uint64_t total;
-    uint32_t active;
-    uint32_t first_edge; /* 0: none */
-} row_sum;
-
-/* What the writing works with. */
+/* What the writing of samples works with. */
 typedef struct pstats_run {
-    const pp_allocator *allocator;
-    pp_rows rows;
-    pp_tree tree;
-    row_sum *sums;  /* sums[row] */
-    pp_map edge_of; /* row << 32 | caller -> edge number */
-    edge *edges;    /* edges[number - 1] */
-    size_t n_edges, cap_edges;
-    uint32_t *node_edge; /* by node: its edge number, 0: a root */
-    bool is_failed;
+    pp_sums sums;
     double seconds;
     bool has_mark;
 } pstats_run;
-
-/* ---- sums -------------------------------------------------------------- */
-
-/* The edge number, 0 when out of memory. */
-static uint32_t edge_between(pstats_run *run, uint32_t row, uint32_t caller)
-{
-    bool is_new;
-    uint64_t key = (uint64_t)row << 32 | caller;
-    uint64_t *number = pp_map_put(&run->edge_of, key, &is_new);
-    if (number != NULL && is_new) {
-        if (!pp_grow(run->allocator, &run->edges, &run->cap_edges,
-                     sizeof(*run->edges), run->n_edges + 1, UINT32_MAX)) {
-            return 0;
-        }
-        run->edges[run->n_edges] =
-            (edge){.caller = caller, .next = run->sums[row].first_edge};
-        *number = ++run->n_edges;
-        run->sums[row].first_edge = (uint32_t)run->n_edges;
-    }
-    return number != NULL ? (uint32_t)*number : 0;
-}
-
-static void enter_edge(pstats_run *run, uint32_t node)
-{
-    const pp_tree *tree = &run->tree;
-    uint32_t parent = tree->parent[node];
-    if (parent == 0 || run->is_failed) {
-        return;
-    }
-    uint32_t number = edge_between(run, tree->item[node], tree->item[parent]);
-    run->node_edge[node] = number;
-    if (number == 0) {
-        run->is_failed = true;
-        return;
-    }
-    edge *e = &run->edges[number - 1];
-    e->each += tree->total[node];
-    e->self += tree->self[node];
-    if (e->active++ == 0) {
-        e->once += tree->total[node];
-    }
-}
-
-static void enter_node(void *user, uint32_t node)
-{
-    pstats_run *run = user;
-    row_sum *sum = &run->sums[run->tree.item[node]];
-    sum->self += run->tree.self[node];
-    if (sum->active++ == 0) {
-        sum->total += run->tree.total[node];
-    }
-    enter_edge(run, node);
-}
-
-static void leave_node(void *user, uint32_t node)
-{
-    pstats_run *run = user;
-    run->sums[run->tree.item[node]].active--;
-    if (run->node_edge[node] != 0) {
-        run->edges[run->node_edge[node] - 1].active--;
-    }
-}
-
-static pyprof_status make_sums(pstats_run *run, const pp_counts *counts,
-                               pyprof_error *err)
-{
-    PP_TRY(pp_rows_make(&run->rows, run->allocator, counts->tables,
-                        PP_ROWS_BY_LINE, err));
-    PP_TRY(pp_tree_make(&run->tree, run->allocator, counts->tables,
-                        counts->by_stack, counts->n, run->rows.row_of,
-                        (uint32_t)run->rows.n, err));
-    run->sums = pp_calloc(run->allocator, run->rows.n + 1, sizeof(*run->sums));
-    run->node_edge = pp_calloc(run->allocator, (size_t)run->tree.n + 1,
-                               sizeof(*run->node_edge));
-    if (run->sums == NULL || run->node_edge == NULL) {
-        return pp_error_memory(err, "rows");
-    }
-    pp_tree_walk(&run->tree, enter_node, leave_node, run);
-    return run->is_failed ? pp_error_memory(err, "callers") : PYPROF_OK;
-}
-
-static void free_run(pstats_run *run)
-{
-    pp_rows_free(&run->rows);
-    pp_tree_free(&run->tree);
-    pp_map_free(&run->edge_of);
-    pp_free(run->allocator, run->sums);
-    pp_free(run->allocator, run->edges);
-    pp_free(run->allocator, run->node_edge);
-}
 
 /* ---- marshal ----------------------------------------------------------- */
 
@@ -241,10 +129,11 @@ static void put_key(pp_line *to, const pp_row *row)
 static void put_callers(pp_line *to, const pstats_run *run, uint32_t row)
 {
     pp_line_add(to, "{", 1);
-    for (uint32_t i = run->sums[row].first_edge; i != 0;
-         i = run->edges[i - 1].next) {
-        const edge *e = &run->edges[i - 1];
-        put_key(to, &run->rows.rows[e->caller - 1]);
+    const pp_sums *sums = &run->sums;
+    for (uint32_t i = sums->of_row[row].first_edge; i != 0;
+         i = sums->edges[i - 1].next) {
+        const pp_sum_edge *e = &sums->edges[i - 1];
+        put_key(to, &sums->rows.rows[e->caller - 1]);
         if (run->has_mark) {
             put_integer(to, e->each);
         } else {
@@ -260,8 +149,8 @@ static void put_callers(pp_line *to, const pstats_run *run, uint32_t row)
 
 static void put_row(pp_line *to, const pstats_run *run, uint32_t row)
 {
-    const row_sum *sum = &run->sums[row];
-    put_key(to, &run->rows.rows[row - 1]);
+    const pp_sum *sum = &run->sums.of_row[row];
+    put_key(to, &run->sums.rows.rows[row - 1]);
     put_tuple(to, 5);
     put_integer(to, sum->self);
     put_integer(to, sum->total);
@@ -288,8 +177,8 @@ static pyprof_status write_dict(const pstats_run *run, pp_line *piece,
 {
     pp_line_text(piece, "{");
     uint32_t n_written = 0;
-    for (uint32_t row = 1; row <= run->rows.n; row++) {
-        if (run->sums[row].total != 0) {
+    for (uint32_t row = 1; row <= run->sums.rows.n; row++) {
+        if (run->sums.of_row[row].total != 0) {
             put_row(piece, run, row);
             PP_TRY(pp_line_write(piece, w, err));
             pp_line_clear(piece);
@@ -307,6 +196,53 @@ static pyprof_status write_dict(const pstats_run *run, pp_line *piece,
     return pp_line_write(piece, w, err);
 }
 
+/* ---- calls ------------------------------------------------------------- */
+
+static void put_call_key(pp_line *to, const pp_call_row *row)
+{
+    const pp_row key = {
+        .file = row->file, .name = row->name, .line = row->line};
+    put_key(to, &key);
+}
+
+static void put_call_row(pp_line *to, const pp_calls *calls,
+                         const pp_call_row *row)
+{
+    put_call_key(to, row);
+    put_tuple(to, 5);
+    put_integer(to, row->primitive);
+    put_integer(to, row->calls);
+    put_float(to, row->own);
+    put_float(to, row->total);
+    pp_line_add(to, "{", 1);
+    for (uint32_t i = row->first_edge; i != 0; i = calls->edges[i - 1].next) {
+        const pp_call_edge *e = &calls->edges[i - 1];
+        put_call_key(to, &calls->rows[e->caller]);
+        put_tuple(to, 4);
+        put_integer(to, e->calls);
+        put_integer(to, e->primitive);
+        put_float(to, e->own);
+        put_float(to, e->total);
+    }
+    pp_line_add(to, "0", 1);
+}
+
+static pyprof_status write_calls(const pp_calls *calls, pp_line *piece,
+                                 pyprof_writer *w, pyprof_error *err)
+{
+    pp_line_text(piece, "{");
+    for (size_t i = 0; i < calls->n_rows; i++) {
+        put_call_row(piece, calls, &calls->rows[i]);
+        PP_TRY(pp_line_write(piece, w, err));
+        pp_line_clear(piece);
+    }
+    if (calls->n_rows == 0) {
+        put_nothing(piece);
+    }
+    pp_line_text(piece, "0");
+    return pp_line_write(piece, w, err);
+}
+
 /* ---- slots ------------------------------------------------------------- */
 
 static pyprof_status pstats_begin(void *self, const pyprof_session *session,
@@ -315,7 +251,16 @@ static pyprof_status pstats_begin(void *self, const pyprof_session *session,
     pstats *p = self;
     PP_UNUSED(err);
     pp_counts_begin(&p->counts, session);
+    p->has_calls = false;
     return PYPROF_OK;
+}
+
+static pyprof_status pstats_calls(void *self, const pyprof_calls *calls,
+                                  pyprof_error *err)
+{
+    pstats *p = self;
+    p->has_calls = true;
+    return pp_calls_make(&p->calls, calls, err);
 }
 
 static pyprof_status pstats_sample(void *self, const pyprof_sample *sample,
@@ -325,27 +270,34 @@ static pyprof_status pstats_sample(void *self, const pyprof_sample *sample,
     return pp_counts_add(&p->counts, sample, err);
 }
 
-static pyprof_status pstats_finish(void *self, const pyprof_summary *summary,
-                                   pyprof_writer *writer, pyprof_error *err)
+static pyprof_status write_samples(const pstats *p,
+                                   const pyprof_summary *summary,
+                                   pp_line *piece, pyprof_writer *writer,
+                                   pyprof_error *err)
 {
-    pstats *p = self;
     pstats_run run = {
-        .allocator = &p->allocator,
         .seconds = pp_counts_seconds(&p->counts, summary),
         .has_mark = p->has_mark,
     };
-    pp_map_init(&run.edge_of, run.allocator);
-    run.rows.allocator = run.allocator;
-    run.tree.allocator = run.allocator;
-    pp_intern_init(&run.rows.keys, run.allocator);
-    pyprof_status status = make_sums(&run, &p->counts, err);
+    pyprof_status status = pp_sums_make(&run.sums, &p->allocator, &p->counts,
+                                        PP_ROWS_BY_LINE, err);
     if (status == PYPROF_OK) {
-        pp_line piece;
-        pp_line_init(&piece, run.allocator);
-        status = write_dict(&run, &piece, writer, err);
-        pp_line_free(&piece);
+        status = write_dict(&run, piece, writer, err);
     }
-    free_run(&run);
+    pp_sums_free(&run.sums);
+    return status;
+}
+
+static pyprof_status pstats_finish(void *self, const pyprof_summary *summary,
+                                   pyprof_writer *writer, pyprof_error *err)
+{
+    const pstats *p = self;
+    pp_line piece;
+    pp_line_init(&piece, &p->allocator);
+    pyprof_status status = p->has_calls
+                               ? write_calls(&p->calls, &piece, writer, err)
+                               : write_samples(p, summary, &piece, writer, err);
+    pp_line_free(&piece);
     return status;
 }
 
@@ -353,6 +305,7 @@ static void pstats_free(void *self)
 {
     pstats *p = self;
     pp_counts_free(&p->counts);
+    pp_calls_free(&p->calls);
     const pp_allocator allocator = p->allocator;
     pp_free(&allocator, p);
 }
@@ -363,6 +316,7 @@ static void *pstats_make(const pp_allocator *a, const pyprof_format_opts *opts)
     if (p != NULL) {
         p->allocator = *a;
         pp_counts_init(&p->counts, &p->allocator);
+        pp_calls_init(&p->calls, &p->allocator);
         p->has_mark = (opts->flags & PYPROF_FORMAT_SAMPLED_MARK) != 0;
     }
     return p;
@@ -372,6 +326,7 @@ const pp_format pp_format_pstats = {
     .ops = {.begin = pstats_begin,
             .sample = pstats_sample,
             .finish = pstats_finish,
-            .free = pstats_free},
+            .free = pstats_free,
+            .calls = pstats_calls},
     .make = pstats_make,
 };

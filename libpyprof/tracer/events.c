@@ -25,7 +25,8 @@ typedef struct handling {
 
 static bool is_start(const pp_event *event)
 {
-    return event->kind == PP_EVENT_CALL || event->kind == PP_EVENT_RESUME;
+    return event->kind == PP_EVENT_CALL || event->kind == PP_EVENT_RESUME ||
+           event->kind == PP_EVENT_BEGIN;
 }
 
 /* Around what may run Python. */
@@ -194,6 +195,22 @@ static uint64_t frame_of(const handling *h)
     return (uint64_t)(uintptr_t)frame;
 }
 
+static bool is_resumed(const handling *h)
+{
+    const pp_event *event = h->event;
+    return event->kind == PP_EVENT_RESUME ||
+           (event->kind == PP_EVENT_BEGIN &&
+            pp_pyapi_frame_is_resumed(&h->hub->api, event->frame));
+}
+
+static bool is_suspended(const handling *h)
+{
+    const pp_event *event = h->event;
+    return event->kind == PP_EVENT_YIELD ||
+           (event->kind == PP_EVENT_END &&
+            pp_pyapi_frame_is_suspended(&h->hub->api, event->frame));
+}
+
 /* The time of an await is in the total of who awaits, and of its caller's
  * calls of it, but in nobody's own. */
 static void add_suspended(const handling *h, pp_track *track, pp_call *call)
@@ -205,7 +222,7 @@ static void add_suspended(const handling *h, pp_track *track, pp_call *call)
     }
     uint64_t away = call->start - *since;
     (void)pp_map_remove(&track->suspended, frame);
-    if (h->event->kind != PP_EVENT_RESUME) {
+    if (!is_resumed(h)) {
         return; /* another one's frame was there before */
     }
     if (call->entry->level == 1) {
@@ -281,7 +298,7 @@ static outcome end(handling *h, pp_track *track)
         return OUTCOME_CHANGED;
     }
     bool is_end = true;
-    if (event->kind == PP_EVENT_YIELD && is_coroutine(h, track)) {
+    if (is_coroutine(h, track) && is_suspended(h)) {
         is_end = false;
         suspend(h, track, track->last_now);
     }

@@ -52,8 +52,9 @@ static void bind(pp_hub *hub, pp_thread *thread)
     }
 }
 
-static int on_python(pp_thread *thread, pp_py_object *frame, bool is_begin)
+static int on_python(pp_thread *thread, pp_py_object *frame, pp_event_kind kind)
 {
+    const bool is_begin = kind == PP_EVENT_BEGIN;
     pp_hub *hub = thread->hub;
     if (PP_UNLIKELY(!hub->has_frame_layout) && !find_layout(hub, frame)) {
         return 0;
@@ -77,7 +78,7 @@ static int on_python(pp_thread *thread, pp_py_object *frame, bool is_begin)
     }
     bind(hub, thread);
     return slow(thread,
-                &(pp_event){.kind = is_begin ? PP_EVENT_CALL : PP_EVENT_RETURN,
+                &(pp_event){.kind = kind,
                             .key = key,
                             .code = (pp_py_object *)key, /* NOLINT: address */
                             .frame = frame});
@@ -148,9 +149,11 @@ static int on_event(pp_py_object *self, pp_py_object *frame, int what,
     pp_thread *thread = pp_pyapi_hook_pointer(self);
     switch (what) {
     case TRACE_CALL:
-        return on_python(thread, frame, true);
+        return on_python(thread, frame, PP_EVENT_BEGIN);
     case TRACE_RETURN:
-        return on_python(thread, frame, false);
+        /* an exception leaves without a value */
+        return on_python(thread, frame,
+                         arg != NULL ? PP_EVENT_END : PP_EVENT_RETURN);
     case TRACE_C_CALL:
         return arg != NULL ? on_c_begin(thread, frame, arg) : 0;
     case TRACE_C_RETURN:

@@ -148,7 +148,9 @@ typedef enum pp_event_kind {
     PP_EVENT_CALL,   /* a function begins */
     PP_EVENT_RESUME, /* a generator or coroutine goes on */
     PP_EVENT_RETURN,
-    PP_EVENT_YIELD
+    PP_EVENT_YIELD,
+    PP_EVENT_BEGIN, /* one of the first two: the frame knows */
+    PP_EVENT_END    /* one of the other two: the frame knows */
 } pp_event_kind;
 
 typedef struct pp_event {

@@ -467,6 +467,51 @@ bool pp_pyapi_frame_layout(const pp_pyapi *api, pp_py_object *frame,
     return is_found;
 }
 
+/* Of versions before 3.12, which alone are asked. */
+enum { OPCODE_RETURN_VALUE = 83, OPCODE_RESUME = 151, RESUME_KIND = 3 };
+
+/* The instruction that a frame is at, and its argument; -1: none yet. */
+static int instruction_of(const pp_pyapi *api, pp_py_object *frame,
+                          int *out_argument)
+{
+    long at = pp_pyapi_number(api, frame, "f_lasti", -1);
+    pp_py_object *code = attribute(api, frame, "f_code");
+    pp_py_object *bytes = code != NULL ? attribute(api, code, "co_code") : NULL;
+    char *text = NULL;
+    ptrdiff_t size = 0;
+    int found = -1;
+    if (bytes != NULL &&
+        api->PyBytes_AsStringAndSize(bytes, &text, &size) == 0 && at >= 0 &&
+        at + 1 < size) {
+        found = (unsigned char)text[at];
+        *out_argument = (unsigned char)text[at + 1];
+    }
+    drop(api, bytes);
+    drop(api, code);
+    return found;
+}
+
+bool pp_pyapi_frame_is_resumed(const pp_pyapi *api, pp_py_object *frame)
+{
+    pp_py_error held;
+    int argument = 0;
+    pp_pyapi_hold_error(api, &held);
+    int found = instruction_of(api, frame, &argument);
+    pp_pyapi_put_error(api, &held);
+    /* 3.11 has an instruction for it, which says where from */
+    return found == OPCODE_RESUME ? (argument & RESUME_KIND) != 0 : found >= 0;
+}
+
+bool pp_pyapi_frame_is_suspended(const pp_pyapi *api, pp_py_object *frame)
+{
+    pp_py_error held;
+    int argument = 0;
+    pp_pyapi_hold_error(api, &held);
+    int found = instruction_of(api, frame, &argument);
+    pp_pyapi_put_error(api, &held);
+    return found >= 0 && found != OPCODE_RETURN_VALUE;
+}
+
 /* ---- names of C functions ---------------------------------------------- */
 
 static bool copy_text(const pp_allocator *a, const char *const parts[5],

@@ -226,6 +226,11 @@ static inline const void *pp_pyapi_frame_code(const pp_py_frame_layout *layout,
                                      : pp_pyapi_at(found, layout->inner);
 }
 
+/* Of the frame of a generator or coroutine at such an event: whether it goes on
+ * after it was suspended; whether it is suspended, and does not return. */
+bool pp_pyapi_frame_is_resumed(const pp_pyapi *api, pp_py_object *frame);
+bool pp_pyapi_frame_is_suspended(const pp_pyapi *api, pp_py_object *frame);
+
 /* Text that was taken from an object; give it back. */
 typedef struct pp_py_text {
     pyprof_text text;
