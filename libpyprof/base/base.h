@@ -26,11 +26,13 @@
 #define PP_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PP_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define PP_MUST_CHECK __attribute__((warn_unused_result))
+#define PP_NOINLINE __attribute__((noinline))
 #else
 #define PP_LIKELY(x) (x)
 #define PP_UNLIKELY(x) (x)
 #define PP_PRINTF(fmt, args)
 #define PP_MUST_CHECK
+#define PP_NOINLINE
 #endif
 
 /* Forwards a failure to the caller; the message is already there. */

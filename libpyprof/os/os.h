@@ -33,6 +33,18 @@ static inline uint64_t pp_os_ticks(void)
 #endif
 }
 bool pp_os_ticks_steady(void);
+/* A number that the calling thread has and no other that lives; 1 where there
+ * is none to be had in no time. */
+static inline uintptr_t pp_os_thread_pointer(void)
+{
+    uintptr_t pointer = 1;
+#if defined(__x86_64__)
+    __asm__("mov %%fs:0, %0" : "=r"(pointer));
+#elif defined(__aarch64__)
+    __asm__("mrs %0, tpidr_el0" : "=r"(pointer));
+#endif
+    return pointer;
+}
 /* Sleeps until the monotonic clock reads `deadline_ns`, or until `wake` (may
  * be NULL) is posted. True when woken before the deadline. */
 typedef struct pp_os_event pp_os_event;

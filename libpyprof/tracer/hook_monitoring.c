@@ -25,6 +25,21 @@ static pp_py_object *slow(pp_hub *hub, const pp_event *event)
     return hub->api._Py_NoneStruct;
 }
 
+/* Other C functions may be called from a place, so it is never let go. */
+static pp_py_object *slow_c(pp_hub *hub, pp_event_kind kind, uintptr_t key,
+                            pp_py_object *const *args)
+{
+    pp_py_object *answer = slow(hub, &(pp_event){.kind = kind,
+                                                 .key = key,
+                                                 .code = args[0],
+                                                 .callable = args[2],
+                                                 .first = args[3]});
+    if (answer == hub->disable) {
+        hub->api.Py_DecRef(answer);
+    }
+    return hub->api._Py_NoneStruct;
+}
+
 static bool is_code(const pp_hub *hub, const pp_py_object *object)
 {
     return pp_pyapi_type(&hub->api, object) == hub->api.PyCode_Type;
@@ -131,19 +146,11 @@ static pp_py_object *on_throw(pp_py_object *self, pp_py_object *const *args,
     return hub->api._Py_NoneStruct;
 }
 
-static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
-                               size_t n_args, pp_py_object *names)
+/* Apart from the rest, so that a call of what is no C function, which Python
+ * tells as well, is over soon. */
+static PP_NOINLINE pp_py_object *begin_c(pp_hub *hub, uintptr_t key,
+                                         pp_py_object *const *args)
 {
-    pp_hub *hub = pp_pyapi_hook_pointer(self);
-    PP_UNUSED(names);
-    if (PP_UNLIKELY(count_of(n_args) < 4)) {
-        return hub->api._Py_NoneStruct;
-    }
-    const uintptr_t key =
-        (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
-    if (key == 0) {
-        return hub->api._Py_NoneStruct;
-    }
     const pp_thread *thread = pp_hub_thread_known(hub);
     if (PP_LIKELY(thread != NULL && thread->plain_c != NULL)) {
         pp_lane *lane = thread->plain_c;
@@ -156,16 +163,19 @@ static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
             return hub->api._Py_NoneStruct;
         }
     }
-    /* other C functions may be called from here, so it is never let go */
-    pp_py_object *answer = slow(hub, &(pp_event){.kind = PP_EVENT_CALL,
-                                                 .key = key,
-                                                 .code = args[0],
-                                                 .callable = args[2],
-                                                 .first = args[3]});
-    if (answer == hub->disable) {
-        hub->api.Py_DecRef(answer);
+    return slow_c(hub, PP_EVENT_CALL, key, args);
+}
+
+static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
+                               size_t n_args, pp_py_object *names)
+{
+    pp_hub *hub = pp_pyapi_hook_pointer(self);
+    PP_UNUSED(names);
+    uintptr_t key = 0;
+    if (PP_LIKELY(count_of(n_args) >= 4)) {
+        key = (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
     }
-    return hub->api._Py_NoneStruct;
+    return key != 0 ? begin_c(hub, key, args) : hub->api._Py_NoneStruct;
 }
 
 static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
@@ -173,11 +183,10 @@ static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
     PP_UNUSED(names);
-    if (PP_UNLIKELY(count_of(n_args) < 4)) {
-        return hub->api._Py_NoneStruct;
+    uintptr_t key = 0;
+    if (PP_LIKELY(count_of(n_args) >= 4)) {
+        key = (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
     }
-    const uintptr_t key =
-        (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
     if (key == 0) {
         return hub->api._Py_NoneStruct;
     }
@@ -186,15 +195,7 @@ static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
         pp_lane_leave(thread->plain_c, key, pp_hub_ticks(hub));
         return hub->api._Py_NoneStruct;
     }
-    pp_py_object *answer = slow(hub, &(pp_event){.kind = PP_EVENT_RETURN,
-                                                 .key = key,
-                                                 .code = args[0],
-                                                 .callable = args[2],
-                                                 .first = args[3]});
-    if (answer == hub->disable) {
-        hub->api.Py_DecRef(answer);
-    }
-    return hub->api._Py_NoneStruct;
+    return slow_c(hub, PP_EVENT_RETURN, key, args);
 }
 
 /* ---- subscribing ------------------------------------------------------- */

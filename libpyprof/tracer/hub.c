@@ -209,10 +209,24 @@ void pp_hub_track_free(pp_hub *hub, pp_track *track)
 /* ---- threads ----------------------------------------------------------- */
 
 /* The thread ends: without Python's lock, at a moment that nobody knows. */
-static void thread_ended(void *thread)
+static void thread_ended(void *ended)
 {
-    atomic_store_explicit(&((pp_thread *)thread)->is_ended, true,
-                          memory_order_release);
+    pp_thread *thread = ended;
+    uintptr_t self = pp_os_thread_pointer();
+    /* the next thread may have the same pointer */
+    (void)atomic_compare_exchange_strong(&thread->hub->here, &self, 0);
+    atomic_store_explicit(&thread->is_ended, true, memory_order_release);
+}
+
+pp_thread *pp_hub_thread_known_slow(pp_hub *hub)
+{
+    pp_thread *thread = pthread_getspecific(hub->key);
+    const uintptr_t self = pp_os_thread_pointer();
+    if (thread != NULL && !hub->has_lock && self != 1) {
+        hub->here_thread = thread;
+        atomic_store_explicit(&hub->here, self, memory_order_relaxed);
+    }
+    return thread;
 }
 
 pp_thread *pp_hub_thread_new(pp_hub *hub)

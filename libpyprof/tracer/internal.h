@@ -61,6 +61,9 @@ struct pp_thread {
 };
 
 struct pp_hub {
+    /* The thread that had the last event, where Python has its lock. */
+    _Atomic(uintptr_t) here; /* its pointer; 0: not known */
+    pp_thread *here_thread;
     pp_pyapi api;
     pp_allocator allocator;
     pthread_key_t key; /* pp_thread of the calling thread */
@@ -110,9 +113,14 @@ void pp_hub_unlock(pp_hub *hub, atomic_flag *lock);
 
 /* The calling thread's; NULL when out of memory. */
 pp_thread *pp_hub_thread(pp_hub *hub);
-static inline pp_thread *pp_hub_thread_known(const pp_hub *hub)
+pp_thread *pp_hub_thread_known_slow(pp_hub *hub);
+static inline pp_thread *pp_hub_thread_known(pp_hub *hub)
 {
-    return pthread_getspecific(hub->key);
+    if (PP_LIKELY(atomic_load_explicit(&hub->here, memory_order_relaxed) ==
+                  pp_os_thread_pointer())) {
+        return hub->here_thread;
+    }
+    return pp_hub_thread_known_slow(hub);
 }
 /* A new one that is not bound to a thread yet; in the list, with tracks of the
  * tracers that follow all threads. NULL when out of memory. */
