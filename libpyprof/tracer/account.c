@@ -205,7 +205,7 @@ void pp_book_each_edge(const pp_book *book,
     size_t n = pp_slots_mask(&book->edges) + 1;
     for (size_t i = 0; i < n; i++) {
         const pp_edge *edge = book->edges.slots[i];
-        if (edge != NULL && (edge->calls | edge->own) != 0) {
+        if (edge != NULL && (edge->sum.calls | edge->sum.own) != 0) {
             visit(user, edge);
         }
     }
@@ -278,6 +278,14 @@ void pp_lane_leave_path(pp_lane *lane, const pp_call *call, uint64_t own,
 
 /* ---- folding ----------------------------------------------------------- */
 
+static void add_tally(pp_tally *to, const pp_tally *from)
+{
+    to->calls += from->calls;
+    to->repeated += from->repeated;
+    to->own += from->own;
+    to->total += from->total;
+}
+
 static pp_entry *fold_entry(pp_book *to, const pp_entry *from,
                             void (*keep)(void *user, const pp_entry *entry),
                             void *user)
@@ -306,10 +314,7 @@ static pp_entry *fold_entry(pp_book *to, const pp_entry *from,
             keep(user, entry);
         }
     }
-    entry->calls += from->calls;
-    entry->repeated += from->repeated;
-    entry->own += from->own;
-    entry->total += from->total;
+    add_tally(&entry->sum, &from->sum);
     return entry;
 }
 
@@ -320,7 +325,7 @@ static bool fold_edges(pp_book *to, const pp_book *from,
     size_t n = pp_slots_mask(&from->edges) + 1;
     for (size_t i = 0; i < n; i++) {
         const pp_edge *edge = from->edges.slots[i];
-        if (edge == NULL || (edge->calls | edge->own) == 0) {
+        if (edge == NULL || (edge->sum.calls | edge->sum.own) == 0) {
             continue;
         }
         uint32_t caller = (uint32_t)edge->key;
@@ -329,10 +334,7 @@ static bool fold_edges(pp_book *to, const pp_book *from,
         if (sum == &to->lost) {
             return false;
         }
-        sum->calls += edge->calls;
-        sum->repeated += edge->repeated;
-        sum->own += edge->own;
-        sum->total += edge->total;
+        add_tally(&sum->sum, &edge->sum);
     }
     return true;
 }

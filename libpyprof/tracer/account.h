@@ -17,13 +17,18 @@
 
 typedef struct pp_edge pp_edge;
 
+/* Calls that ended, and their times. */
+typedef struct pp_tally {
+    uint64_t calls;
+    uint64_t repeated; /* of these, inside another call of the same */
+    uint64_t own;
+    uint64_t total; /* of those that are not */
+} pp_tally;
+
 /* A function: one code object, or one C function. */
 typedef struct pp_entry {
-    uintptr_t key;     /* address of the code object or of the definition */
-    uint64_t calls;    /* that ended */
-    uint64_t repeated; /* of these, inside another call of it */
-    uint64_t own;
-    uint64_t total;
+    uintptr_t key; /* address of the code object or of the definition */
+    pp_tally sum;
     pp_edge *edge;  /* last one that was used; never NULL once recorded */
     char *label;    /* of a C function, else NULL */
     uint32_t level; /* open calls of it */
@@ -37,10 +42,7 @@ typedef struct pp_entry {
 /* Calls of one function by one other. Those by nobody have caller 0. */
 struct pp_edge {
     uint64_t key; /* id of the callee << 32 | id of the caller */
-    uint64_t calls;
-    uint64_t repeated;
-    uint64_t own;
-    uint64_t total;
+    pp_tally sum;
     uint32_t level;
     uint32_t reserved;
 };
@@ -130,6 +132,18 @@ static inline pp_entry *pp_book_find(const pp_book *book, uintptr_t key)
     }
 }
 
+/* NULL: not known. */
+static inline pp_edge *pp_book_find_edge(const pp_book *book, uint64_t key)
+{
+    const size_t mask = pp_slots_mask(&book->edges);
+    for (size_t i = pp_slots_at(&book->edges, key);; i = (i + 1) & mask) {
+        pp_edge *edge = book->edges.slots[i];
+        if (edge == NULL || PP_LIKELY(edge->key == key)) {
+            return edge;
+        }
+    }
+}
+
 /* The edge, made where it is new; the lost one where there is no room. */
 pp_edge *pp_book_edge_slow(pp_book *book, pp_entry *callee, uint64_t key);
 static inline pp_edge *pp_book_edge(pp_book *book, pp_entry *callee,
@@ -139,17 +153,12 @@ static inline pp_edge *pp_book_edge(pp_book *book, pp_entry *callee,
     if (PP_LIKELY(callee->edge->key == key)) {
         return callee->edge;
     }
-    const size_t mask = pp_slots_mask(&book->edges);
-    for (size_t i = pp_slots_at(&book->edges, key);; i = (i + 1) & mask) {
-        pp_edge *edge = book->edges.slots[i];
-        if (PP_UNLIKELY(edge == NULL)) {
-            return pp_book_edge_slow(book, callee, key);
-        }
-        if (PP_LIKELY(edge->key == key)) {
-            callee->edge = edge;
-            return edge;
-        }
+    pp_edge *edge = pp_book_find_edge(book, key);
+    if (PP_UNLIKELY(edge == NULL)) {
+        return pp_book_edge_slow(book, callee, key);
     }
+    callee->edge = edge;
+    return edge;
 }
 
 /* More room on the stack; false, with the call counted as unrecorded, when
@@ -158,6 +167,20 @@ bool pp_lane_grow(pp_lane *lane);
 void pp_lane_enter_path(pp_lane *lane, pp_call *call);
 void pp_lane_leave_path(pp_lane *lane, const pp_call *call, uint64_t own,
                         bool is_end);
+
+/* One call more. `level`: of those that are open, itself included; `is_end`
+ * false: only its time. */
+static inline void pp_tally_add(pp_tally *sum, uint32_t level, uint64_t own,
+                                uint64_t total, bool is_end)
+{
+    sum->calls += is_end;
+    sum->own += own;
+    if (PP_LIKELY(level == 1)) {
+        sum->total += total;
+    } else {
+        sum->repeated += is_end;
+    }
+}
 
 /* A call begins; its start is put in last, by pp_lane_enter's caller, so that
  * the work of this is not in the call's time. NULL: not recorded. */
@@ -199,20 +222,8 @@ static inline void pp_lane_leave_top(pp_lane *lane, uint64_t now, bool is_end)
     const uint64_t total = now - call->start;
     const uint64_t own = total - call->children;
     call[-1].children += total;
-    entry->own += own;
-    edge->own += own;
-    entry->calls += is_end;
-    edge->calls += is_end;
-    if (PP_LIKELY(--entry->level == 0)) {
-        entry->total += total;
-    } else {
-        entry->repeated += is_end;
-    }
-    if (PP_LIKELY(--edge->level == 0)) {
-        edge->total += total;
-    } else {
-        edge->repeated += is_end;
-    }
+    pp_tally_add(&entry->sum, entry->level--, own, total, is_end);
+    pp_tally_add(&edge->sum, edge->level--, own, total, is_end);
     lane->top = call - 1;
     if (PP_UNLIKELY(lane->has_paths)) {
         pp_lane_leave_path(lane, call, own, is_end);
@@ -224,13 +235,53 @@ static inline void pp_lane_leave_top(pp_lane *lane, uint64_t now, bool is_end)
 void pp_lane_leave_other(pp_lane *lane, uintptr_t key, uint64_t now,
                          bool is_end);
 
-static inline void pp_lane_leave(pp_lane *lane, uintptr_t key, uint64_t now)
+/* The two again for a lane without paths whose book excludes nothing, and
+ * without a call, so that they need no registers kept. They do all of it but
+ * the start, or nothing: then (NULL, false) the other ones have to. */
+static inline pp_call *pp_lane_enter_plain(pp_lane *lane, uintptr_t key)
 {
-    if (PP_LIKELY(lane->top->key == key && lane->unrecorded == 0)) {
-        pp_lane_leave_top(lane, now, true);
-    } else {
-        pp_lane_leave_other(lane, key, now, true);
+    pp_book *book = &lane->book;
+    pp_entry *entry = pp_book_find(book, key);
+    pp_call *caller = lane->top;
+    if (PP_UNLIKELY(entry == NULL || caller == lane->last)) {
+        return NULL;
     }
+    pp_edge *edge = entry->edge;
+    const uint64_t edge_key = pp_edge_key(entry->id, caller->entry->id);
+    if (PP_UNLIKELY(edge->key != edge_key)) {
+        edge = pp_book_find_edge(book, edge_key);
+        if (PP_UNLIKELY(edge == NULL)) {
+            return NULL;
+        }
+        entry->edge = edge;
+    }
+    pp_call *call = caller + 1;
+    entry->level++;
+    edge->level++;
+    call->key = key;
+    call->entry = entry;
+    call->edge = edge;
+    call->children = 0;
+    lane->top = call;
+    return call;
+}
+
+static inline bool pp_lane_leave_plain(pp_lane *lane, uintptr_t key,
+                                       uint64_t now)
+{
+    pp_call *call = lane->top;
+    if (PP_UNLIKELY(call->key != key || lane->unrecorded != 0)) {
+        return false;
+    }
+    pp_entry *entry = call->entry;
+    pp_edge *edge = call->edge;
+    const uint64_t total = now - call->start;
+    const uint64_t own = total - call->children;
+    lane->top = call - 1;
+    call[-1].children += total;
+    pp_tally_add(&entry->sum, entry->level--, own, total, true);
+    pp_tally_add(&edge->sum, edge->level--, own, total, true);
+    return true;
 }
 
 /* ---- books and lanes ---------------------------------------------------- */

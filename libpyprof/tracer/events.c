@@ -226,10 +226,10 @@ static void add_suspended(const handling *h, pp_track *track, pp_call *call)
         return; /* another one's frame was there before */
     }
     if (call->entry->level == 1) {
-        call->entry->total += away;
+        call->entry->sum.total += away;
     }
     if (call->edge->level == 1) {
-        call->edge->total += away;
+        call->edge->sum.total += away;
     }
 }
 

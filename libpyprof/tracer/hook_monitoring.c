@@ -26,8 +26,9 @@ static pp_py_object *slow(pp_hub *hub, const pp_event *event)
 }
 
 /* Other C functions may be called from a place, so it is never let go. */
-static pp_py_object *slow_c(pp_hub *hub, pp_event_kind kind, uintptr_t key,
-                            pp_py_object *const *args)
+static PP_NOINLINE pp_py_object *slow_c(pp_hub *hub, pp_event_kind kind,
+                                        uintptr_t key,
+                                        pp_py_object *const *args)
 {
     pp_py_object *answer = slow(hub, &(pp_event){.kind = kind,
                                                  .key = key,
@@ -50,30 +51,32 @@ static size_t count_of(size_t n_args)
     return n_args & (SIZE_MAX >> 1); /* the top bit is vectorcall's own */
 }
 
-static pp_py_object *begin(pp_py_object *self, pp_py_object *const *args,
-                           size_t n_args, pp_event_kind kind)
+/* What is not common, apart: so the common case needs no registers kept. */
+static PP_NOINLINE pp_py_object *slow_python(pp_hub *hub,
+                                             pp_py_object *const *args,
+                                             size_t n_args, pp_event_kind kind)
 {
-    pp_hub *hub = pp_pyapi_hook_pointer(self);
-    const pp_thread *thread = pp_hub_thread_known(hub);
-    if (PP_UNLIKELY(count_of(n_args) < 2)) {
+    if (count_of(n_args) < 2 || !is_code(hub, args[0])) {
         return hub->api._Py_NoneStruct;
     }
-    const uintptr_t key = (uintptr_t)args[0];
-    if (PP_LIKELY(thread != NULL && thread->plain != NULL)) {
-        pp_lane *lane = thread->plain;
-        pp_entry *entry = pp_book_find(&lane->book, key);
-        if (PP_LIKELY(entry != NULL)) {
-            pp_call *call = pp_lane_enter(lane, key, entry);
-            if (PP_LIKELY(call != NULL)) {
-                call->start = pp_hub_ticks(hub);
-            }
+    return slow(
+        hub,
+        &(pp_event){.kind = kind, .key = (uintptr_t)args[0], .code = args[0]});
+}
+
+static inline pp_py_object *begin(pp_py_object *self, pp_py_object *const *args,
+                                  size_t n_args, pp_event_kind kind)
+{
+    pp_hub *hub = pp_pyapi_hook_pointer(self);
+    pp_lane *lane = pp_hub_plain(hub);
+    if (PP_LIKELY(lane != NULL && count_of(n_args) >= 2)) {
+        pp_call *call = pp_lane_enter_plain(lane, (uintptr_t)args[0]);
+        if (PP_LIKELY(call != NULL)) {
+            call->start = pp_os_ticks();
             return hub->api._Py_NoneStruct;
         }
     }
-    if (!is_code(hub, args[0])) {
-        return hub->api._Py_NoneStruct;
-    }
-    return slow(hub, &(pp_event){.kind = kind, .key = key, .code = args[0]});
+    return slow_python(hub, args, n_args, kind);
 }
 
 static pp_py_object *on_call(pp_py_object *self, pp_py_object *const *args,
@@ -90,23 +93,17 @@ static pp_py_object *on_resume(pp_py_object *self, pp_py_object *const *args,
     return begin(self, args, n_args, PP_EVENT_RESUME);
 }
 
-static pp_py_object *end(pp_py_object *self, pp_py_object *const *args,
-                         size_t n_args, pp_event_kind kind)
+static inline pp_py_object *end(pp_py_object *self, pp_py_object *const *args,
+                                size_t n_args, pp_event_kind kind)
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
-    const pp_thread *thread = pp_hub_thread_known(hub);
-    if (PP_UNLIKELY(count_of(n_args) < 2)) {
+    pp_lane *lane = pp_hub_plain(hub);
+    if (PP_LIKELY(
+            lane != NULL && count_of(n_args) >= 2 &&
+            pp_lane_leave_plain(lane, (uintptr_t)args[0], pp_os_ticks()))) {
         return hub->api._Py_NoneStruct;
     }
-    const uintptr_t key = (uintptr_t)args[0];
-    if (PP_LIKELY(thread != NULL && thread->plain != NULL)) {
-        pp_lane_leave(thread->plain, key, pp_hub_ticks(hub));
-        return hub->api._Py_NoneStruct;
-    }
-    if (!is_code(hub, args[0])) {
-        return hub->api._Py_NoneStruct;
-    }
-    return slow(hub, &(pp_event){.kind = kind, .key = key, .code = args[0]});
+    return slow_python(hub, args, n_args, kind);
 }
 
 static pp_py_object *on_return(pp_py_object *self, pp_py_object *const *args,
@@ -146,24 +143,13 @@ static pp_py_object *on_throw(pp_py_object *self, pp_py_object *const *args,
     return hub->api._Py_NoneStruct;
 }
 
-/* Apart from the rest, so that a call of what is no C function, which Python
- * tells as well, is over soon. */
-static PP_NOINLINE pp_py_object *begin_c(pp_hub *hub, uintptr_t key,
-                                         pp_py_object *const *args)
+/* What a C function is known by; 0: what is called is none. */
+static inline uintptr_t key_of_c(const pp_hub *hub, pp_py_object *const *args,
+                                 size_t n_args)
 {
-    const pp_thread *thread = pp_hub_thread_known(hub);
-    if (PP_LIKELY(thread != NULL && thread->plain_c != NULL)) {
-        pp_lane *lane = thread->plain_c;
-        pp_entry *entry = pp_book_find(&lane->book, key);
-        if (PP_LIKELY(entry != NULL)) {
-            pp_call *call = pp_lane_enter(lane, key, entry);
-            if (PP_LIKELY(call != NULL)) {
-                call->start = pp_hub_ticks(hub);
-            }
-            return hub->api._Py_NoneStruct;
-        }
-    }
-    return slow_c(hub, PP_EVENT_CALL, key, args);
+    return PP_LIKELY(count_of(n_args) >= 4)
+               ? (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3])
+               : 0;
 }
 
 static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
@@ -171,11 +157,19 @@ static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
     PP_UNUSED(names);
-    uintptr_t key = 0;
-    if (PP_LIKELY(count_of(n_args) >= 4)) {
-        key = (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
+    const uintptr_t key = key_of_c(hub, args, n_args);
+    if (key == 0) {
+        return hub->api._Py_NoneStruct;
     }
-    return key != 0 ? begin_c(hub, key, args) : hub->api._Py_NoneStruct;
+    pp_lane *lane = pp_hub_plain_c(hub);
+    if (PP_LIKELY(lane != NULL)) {
+        pp_call *call = pp_lane_enter_plain(lane, key);
+        if (PP_LIKELY(call != NULL)) {
+            call->start = pp_os_ticks();
+            return hub->api._Py_NoneStruct;
+        }
+    }
+    return slow_c(hub, PP_EVENT_CALL, key, args);
 }
 
 static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
@@ -183,16 +177,13 @@ static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
     PP_UNUSED(names);
-    uintptr_t key = 0;
-    if (PP_LIKELY(count_of(n_args) >= 4)) {
-        key = (uintptr_t)pp_pyapi_method(&hub->api, args[2], args[3]);
-    }
+    const uintptr_t key = key_of_c(hub, args, n_args);
     if (key == 0) {
         return hub->api._Py_NoneStruct;
     }
-    const pp_thread *thread = pp_hub_thread_known(hub);
-    if (PP_LIKELY(thread != NULL && thread->plain_c != NULL)) {
-        pp_lane_leave(thread->plain_c, key, pp_hub_ticks(hub));
+    pp_lane *lane = pp_hub_plain_c(hub);
+    if (PP_LIKELY(lane != NULL &&
+                  pp_lane_leave_plain(lane, key, pp_os_ticks()))) {
         return hub->api._Py_NoneStruct;
     }
     return slow_c(hub, PP_EVENT_RETURN, key, args);

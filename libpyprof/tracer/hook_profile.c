@@ -52,31 +52,16 @@ static void bind(pp_hub *hub, pp_thread *thread)
     }
 }
 
-static int on_python(pp_thread *thread, pp_py_object *frame, pp_event_kind kind)
+static PP_NOINLINE int slow_python(pp_thread *thread, pp_py_object *frame,
+                                   pp_event_kind kind)
 {
-    const bool is_begin = kind == PP_EVENT_BEGIN;
     pp_hub *hub = thread->hub;
-    if (PP_UNLIKELY(!hub->has_frame_layout) && !find_layout(hub, frame)) {
+    if (!find_layout(hub, frame)) {
         return 0;
     }
+    bind(hub, thread);
     const void *code = pp_pyapi_frame_code(&hub->frame_layout, frame);
     const uintptr_t key = (uintptr_t)code;
-    pp_lane *lane = thread->plain;
-    if (PP_LIKELY(lane != NULL)) {
-        if (!is_begin) {
-            pp_lane_leave(lane, key, pp_hub_ticks(hub));
-            return 0;
-        }
-        pp_entry *entry = pp_book_find(&lane->book, key);
-        if (PP_LIKELY(entry != NULL)) {
-            pp_call *call = pp_lane_enter(lane, key, entry);
-            if (PP_LIKELY(call != NULL)) {
-                call->start = pp_hub_ticks(hub);
-            }
-            return 0;
-        }
-    }
-    bind(hub, thread);
     return slow(thread,
                 &(pp_event){.kind = kind,
                             .key = key,
@@ -84,34 +69,45 @@ static int on_python(pp_thread *thread, pp_py_object *frame, pp_event_kind kind)
                             .frame = frame});
 }
 
-static int on_c_begin(pp_thread *thread, pp_py_object *frame,
-                      pp_py_object *callable)
+static inline int on_python(pp_thread *thread, pp_py_object *frame,
+                            pp_event_kind kind)
 {
+    const bool is_begin = kind == PP_EVENT_BEGIN;
     pp_hub *hub = thread->hub;
-    const uintptr_t key =
-        (uintptr_t)pp_pyapi_method(&hub->api, callable, callable);
-    pp_lane *lane = thread->plain_c;
-    if (key == 0) {
-        return 0;
+    if (PP_UNLIKELY(!hub->has_frame_layout)) {
+        return slow_python(thread, frame, kind);
     }
+    const void *code = pp_pyapi_frame_code(&hub->frame_layout, frame);
+    const uintptr_t key = (uintptr_t)code;
+    pp_lane *lane = thread->plain;
     if (PP_LIKELY(lane != NULL)) {
-        pp_entry *entry = pp_book_find(&lane->book, key);
-        if (PP_LIKELY(entry != NULL)) {
-            pp_call *call = pp_lane_enter(lane, key, entry);
-            if (PP_LIKELY(call != NULL)) {
-                call->start = pp_hub_ticks(hub);
+        pp_call *call;
+        if (!is_begin) {
+            if (PP_LIKELY(pp_lane_leave_plain(lane, key, pp_os_ticks()))) {
+                return 0;
             }
+        } else if (PP_LIKELY((call = pp_lane_enter_plain(lane, key)) != NULL)) {
+            call->start = pp_os_ticks();
             return 0;
         }
     }
+    return slow_python(thread, frame, kind);
+}
+
+static PP_NOINLINE int slow_c(pp_thread *thread, pp_py_object *frame,
+                              pp_py_object *callable, pp_event_kind kind)
+{
+    pp_hub *hub = thread->hub;
     if (!find_layout(hub, frame)) {
         return 0;
     }
     bind(hub, thread);
     const void *code = pp_pyapi_frame_code(&hub->frame_layout, frame);
+    const uintptr_t key =
+        (uintptr_t)pp_pyapi_method(&hub->api, callable, callable);
     return slow(
         thread,
-        &(pp_event){.kind = PP_EVENT_CALL,
+        &(pp_event){.kind = kind,
                     .key = key,
                     .code = (pp_py_object *)(uintptr_t)code, /* NOLINT */
                     .callable = callable,
@@ -119,8 +115,36 @@ static int on_c_begin(pp_thread *thread, pp_py_object *frame,
                     .frame = frame});
 }
 
-static int on_c_end(pp_thread *thread, pp_py_object *frame,
-                    pp_py_object *callable)
+static inline int on_c_begin(pp_thread *thread, pp_py_object *frame,
+                             pp_py_object *callable)
+{
+    const uintptr_t key =
+        (uintptr_t)pp_pyapi_method(&thread->hub->api, callable, callable);
+    pp_lane *lane = thread->plain_c;
+    if (key == 0) {
+        return 0;
+    }
+    if (PP_LIKELY(lane != NULL)) {
+        pp_call *call = pp_lane_enter_plain(lane, key);
+        if (PP_LIKELY(call != NULL)) {
+            call->start = pp_os_ticks();
+            return 0;
+        }
+    }
+    return slow_c(thread, frame, callable, PP_EVENT_CALL);
+}
+
+/* A thread was started, by one that may be followed. */
+static PP_NOINLINE int on_c_end_of_start(pp_thread *thread, pp_py_object *frame,
+                                         pp_py_object *callable)
+{
+    pyprof_error ignored = PYPROF_ERROR_INIT;
+    (void)profile_update(thread->hub, &ignored);
+    return slow_c(thread, frame, callable, PP_EVENT_RETURN);
+}
+
+static inline int on_c_end(pp_thread *thread, pp_py_object *frame,
+                           pp_py_object *callable)
 {
     pp_hub *hub = thread->hub;
     const uintptr_t key =
@@ -128,19 +152,15 @@ static int on_c_end(pp_thread *thread, pp_py_object *frame,
     if (key == 0) {
         return 0;
     }
-    if (PP_UNLIKELY((const void *)key == hub->start_thread)) { /* NOLINT */
-        pyprof_error ignored = PYPROF_ERROR_INIT;
-        (void)profile_update(hub, &ignored);
+    if (PP_UNLIKELY(key == (uintptr_t)hub->start_thread)) {
+        return on_c_end_of_start(thread, frame, callable);
     }
-    if (PP_LIKELY(thread->plain_c != NULL)) {
-        pp_lane_leave(thread->plain_c, key, pp_hub_ticks(hub));
+    pp_lane *lane = thread->plain_c;
+    if (PP_LIKELY(lane != NULL &&
+                  pp_lane_leave_plain(lane, key, pp_os_ticks()))) {
         return 0;
     }
-    return slow(thread, &(pp_event){.kind = PP_EVENT_RETURN,
-                                    .key = key,
-                                    .callable = callable,
-                                    .first = callable,
-                                    .frame = frame});
+    return slow_c(thread, frame, callable, PP_EVENT_RETURN);
 }
 
 static int on_event(pp_py_object *self, pp_py_object *frame, int what,

@@ -98,7 +98,8 @@ static void set_plain(pp_thread *thread)
     thread->generation++;
     thread->plain = NULL;
     thread->plain_c = NULL;
-    if (thread->n_active != 1 || thread->hub->has_lock) {
+    if (thread->n_active != 1 || thread->hub->has_lock ||
+        !thread->hub->is_steady) {
         return;
     }
     for (pp_track *t = thread->tracks; t != NULL; t = t->next_of_thread) {
@@ -218,11 +219,12 @@ static void thread_ended(void *ended)
     atomic_store_explicit(&thread->is_ended, true, memory_order_release);
 }
 
-pp_thread *pp_hub_thread_known_slow(pp_hub *hub)
+pp_thread *pp_hub_thread_known(pp_hub *hub)
 {
     pp_thread *thread = pthread_getspecific(hub->key);
     const uintptr_t self = pp_os_thread_pointer();
-    if (thread != NULL && !hub->has_lock && self != 1) {
+    if (thread != NULL && !hub->has_lock && self != 1 &&
+        !atomic_load_explicit(&thread->is_ended, memory_order_relaxed)) {
         hub->here_thread = thread;
         atomic_store_explicit(&hub->here, self, memory_order_relaxed);
     }

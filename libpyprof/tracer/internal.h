@@ -43,7 +43,8 @@ typedef struct pp_track {
 
 struct pp_thread {
     /* Set when one track gets all events, with no option that needs more than
-     * pp_lane_enter and pp_lane_leave: then events go there at once. */
+     * pp_lane_enter_plain and pp_lane_leave_plain, and the processor's counter
+     * is the clock: then events go there at once. */
     pp_lane *plain;
     pp_lane *plain_c; /* the same for C functions */
     pp_hub *hub;
@@ -113,14 +114,21 @@ void pp_hub_unlock(pp_hub *hub, atomic_flag *lock);
 
 /* The calling thread's; NULL when out of memory. */
 pp_thread *pp_hub_thread(pp_hub *hub);
-pp_thread *pp_hub_thread_known_slow(pp_hub *hub);
-static inline pp_thread *pp_hub_thread_known(pp_hub *hub)
+/* The calling thread's, if it had an event before. */
+pp_thread *pp_hub_thread_known(pp_hub *hub);
+/* Where the calling thread's events go at once; NULL: the long way. */
+static inline bool pp_hub_is_here(const pp_hub *hub)
 {
-    if (PP_LIKELY(atomic_load_explicit(&hub->here, memory_order_relaxed) ==
-                  pp_os_thread_pointer())) {
-        return hub->here_thread;
-    }
-    return pp_hub_thread_known_slow(hub);
+    return PP_LIKELY(atomic_load_explicit(&hub->here, memory_order_relaxed) ==
+                     pp_os_thread_pointer());
+}
+static inline pp_lane *pp_hub_plain(const pp_hub *hub)
+{
+    return pp_hub_is_here(hub) ? hub->here_thread->plain : NULL;
+}
+static inline pp_lane *pp_hub_plain_c(const pp_hub *hub)
+{
+    return pp_hub_is_here(hub) ? hub->here_thread->plain_c : NULL;
 }
 /* A new one that is not bound to a thread yet; in the list, with tracks of the
  * tracers that follow all threads. NULL when out of memory. */

@@ -112,14 +112,14 @@ static bool make_functions(pp_snapshot *s)
     }
     for (size_t i = 0; i < book->n_entries; i++) {
         const pp_entry *entry = book->by_id[i];
-        if (entry->calls == 0) {
+        if (entry->sum.calls == 0) {
             continue;
         }
         pyprof_function_calls *row = &s->functions[s->calls.n_functions];
-        row->calls = entry->calls;
-        row->primitive_calls = entry->calls - entry->repeated;
-        row->own_time = seconds(s, entry->own);
-        row->total_time = seconds(s, entry->total);
+        row->calls = entry->sum.calls;
+        row->primitive_calls = entry->sum.calls - entry->sum.repeated;
+        row->own_time = seconds(s, entry->sum.own);
+        row->total_time = seconds(s, entry->sum.total);
         bool is_python = entry->label == NULL && entry->key != PP_KEY_OTHER;
         if (!(is_python ? name_python(s, entry, row)
                         : name_other(s, entry, row))) {
@@ -137,7 +137,7 @@ callee_of(const pp_snapshot *s, const pp_edge *edge, uint64_t *out_caller)
     uint64_t callee = s->row_of[edge->key >> 32];
     uint64_t caller = s->row_of[(uint32_t)edge->key];
     *out_caller = caller - 1;
-    return callee == 0 || caller == 0 || edge->calls == 0
+    return callee == 0 || caller == 0 || edge->sum.calls == 0
                ? NULL
                : &s->functions[callee - 1];
 }
@@ -162,10 +162,10 @@ static void add_edge(void *user, const pp_edge *edge)
         s->callers[row->first_caller + row->n_callers++] =
             (pyprof_caller_calls){
                 .caller = caller,
-                .calls = edge->calls,
-                .primitive_calls = edge->calls - edge->repeated,
-                .own_time = seconds(s, edge->own),
-                .total_time = seconds(s, edge->total),
+                .calls = edge->sum.calls,
+                .primitive_calls = edge->sum.calls - edge->sum.repeated,
+                .own_time = seconds(s, edge->sum.own),
+                .total_time = seconds(s, edge->sum.total),
             };
     }
 }
