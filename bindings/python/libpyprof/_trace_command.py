@@ -159,7 +159,8 @@ def _own(traceback):
     return traceback
 
 
-def _profile(code, names, profile, options):
+def _run(code, names, profile):
+    """What ended the program, or None."""
     try:
         try:
             profile.enable()
@@ -168,9 +169,17 @@ def _profile(code, names, profile, options):
         finally:
             profile.disable()
     except BaseException as error:
-        _report(profile, options)
-        raise error.with_traceback(_own(error.__traceback__))
-    _report(profile, options)
+        return error
+    return None
+
+
+def _end(error):
+    """Ends as Python would have ended the program."""
+    error.__traceback__ = _own(error.__traceback__)
+    if isinstance(error, Exception):
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(1)
+    raise error
 
 
 def main(arguments=None):
@@ -192,8 +201,12 @@ def main(arguments=None):
         paths=options.format not in ("pstats", "callgrind"),
         filters=options.filters)
     code, names = _kind_of(options, rest)(options, rest)
+    error = _run(code, names, profile)
     try:
-        _profile(code, names, profile, options)
-    except BrokenPipeError as error:
+        _report(profile, options)
+        sys.stdout.flush()
+    except BrokenPipeError as broken:
         sys.stdout = None  # nothing more can be said there
-        sys.exit(error.errno)
+        sys.exit(broken.errno)
+    if error is not None:
+        _end(error)

@@ -1,0 +1,24 @@
+"""Threads, several profiles at a time, timers, forks: what cProfile gets wrong
+or can't do, on every interpreter."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "live"))
+import harness  # noqa: E402
+
+PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs",
+                       "behaviour.py")
+
+
+def test(interpreter):
+    result = subprocess.run(interpreter.command + [PROGRAM, harness.BUILD],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            universal_newlines=True,
+                            timeout=harness.PATIENCE)
+    print(result.stdout.splitlines()[-1])
+    assert result.returncode == 0, result.stdout
+
+
+if __name__ == "__main__":
+    harness.main(test)
