@@ -59,6 +59,11 @@ def test_embed_self():
         result
 
 
+def test_trace_function():
+    result = example("trace_function")
+    assert "square" in result.stderr and " 1000 " in result.stderr, result
+
+
 if __name__ == "__main__":
     harness.main(test_attach_step, test_snapshot, test_to_memory,
-                 test_embed_self, each=False)
+                 test_embed_self, test_trace_function, each=False)
