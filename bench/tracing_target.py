@@ -1,10 +1,9 @@
 """One interpreter's part of bench/tracing.py: runs programs under each profiler
 in turn, round by round, and prints seconds as JSON.
 
-    tracing_target.py BUILD ROUNDS PROFILER,...
+    tracing_target.py BUILD ROUNDS PROFILER,... [PROGRAM,...]
 """
 import copy
-import gc
 import json
 import os
 import sys
@@ -68,10 +67,6 @@ PROGRAMS = {"fib": (run_fib, 5167), "C calls": (run_c_calls, 4500),
             "100,000 functions": (run_many, 100000)}
 
 
-def plain():
-    return None
-
-
 def stock():
     import cProfile
     return cProfile.Profile()
@@ -80,13 +75,6 @@ def stock():
 def ours():
     from libpyprof.tracing import Profile
     return Profile()
-
-
-def no_builtins(make, **more):
-    profile = make()
-    enable = profile.enable
-    profile.enable = lambda: enable(builtins=False)
-    return profile
 
 
 class Yappi:
@@ -125,21 +113,8 @@ class Nothing:
 
 PROFILERS = {
     "none": Nothing, "cProfile": stock, "libpyprof": ours,
-    "cProfile, no builtins": lambda: no_builtins(stock),
-    "libpyprof, no builtins": lambda: no_builtins(ours),
     "yappi": Yappi, "viztracer": VizTracer,
 }
-
-
-def once(make, program):
-    profiler = make()
-    gc.collect()
-    profiler.enable()
-    start = time.perf_counter()
-    program()
-    seconds = time.perf_counter() - start
-    profiler.disable()
-    return seconds
 
 
 def twice(make, program):
@@ -164,7 +139,8 @@ def count(program):
 
 def main():
     rounds, names = int(sys.argv[2]), sys.argv[3].split(",")
-    wanted = sys.argv[4].split(",") if len(sys.argv) > 4 else list(PROGRAMS)
+    wanted = [title for title in PROGRAMS
+              if len(sys.argv) < 5 or title in sys.argv[4]]
     profilers = {}
     for name in names:
         try:
