@@ -27,7 +27,7 @@ static pyprof_status with_snapshot(pyprof_tracer *tracer,
         pp_snapshot_free(&snapshot);
         return status;
     }
-    if (hub->is_ended || !hub->api.Py_IsInitialized()) {
+    if (hub->is_ended || !hub->api.is_initialized()) {
         return pp_error_set(err, PYPROF_ERR_NOT_READY,
                             "the interpreter that was traced has ended: take "
                             "results before Py_Finalize");
@@ -171,6 +171,7 @@ static pyprof_status run(const collecting *c, const pp_snapshot *s,
         thread = pp_tables_thread_new(tables, &all);
         stacks = make_stacks(tables, s);
         if (thread == 0 || stacks == NULL) {
+            pp_free(&s->book.allocator, stacks);
             return pp_error_memory(err, "call paths");
         }
     }

@@ -155,7 +155,7 @@ static pp_entry *add_entry(handling *h, pp_track *track)
     bool is_new;
     pp_entry *entry = pp_book_add(book, event->key, own, is_excluded, &is_new);
     if (is_new && event->callable == NULL) {
-        api->Py_IncRef(event->code);
+        api->inc_ref(event->code);
     }
     return entry;
 }
@@ -191,7 +191,7 @@ static uint64_t frame_of(const handling *h)
 {
     const pp_py_object *frame = h->event->frame != NULL
                                     ? h->event->frame
-                                    : h->hub->api.PyEval_GetFrame();
+                                    : h->hub->api.eval_get_frame();
     return (uint64_t)(uintptr_t)frame;
 }
 

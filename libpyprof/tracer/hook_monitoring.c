@@ -19,10 +19,10 @@ static pp_py_object *slow(pp_hub *hub, const pp_event *event)
     pp_thread *thread = pp_hub_thread(hub);
     if (thread != NULL && pp_event_handle(hub, thread, event)) {
         hub->has_disabled = true;
-        hub->api.Py_IncRef(hub->disable);
+        hub->api.inc_ref(hub->disable);
         return hub->disable;
     }
-    return hub->api._Py_NoneStruct;
+    return hub->api.none_struct;
 }
 
 /* Other C functions may be called from a place, so it is never let go. */
@@ -36,14 +36,14 @@ static PP_NOINLINE pp_py_object *slow_c(pp_hub *hub, pp_event_kind kind,
                                                  .callable = args[2],
                                                  .first = args[3]});
     if (answer == hub->disable) {
-        hub->api.Py_DecRef(answer);
+        hub->api.dec_ref(answer);
     }
-    return hub->api._Py_NoneStruct;
+    return hub->api.none_struct;
 }
 
 static bool is_code(const pp_hub *hub, const pp_py_object *object)
 {
-    return pp_pyapi_type(&hub->api, object) == hub->api.PyCode_Type;
+    return pp_pyapi_type(&hub->api, object) == hub->api.code_type;
 }
 
 static size_t count_of(size_t n_args)
@@ -57,7 +57,7 @@ static PP_NOINLINE pp_py_object *slow_python(pp_hub *hub,
                                              size_t n_args, pp_event_kind kind)
 {
     if (count_of(n_args) < 2 || !is_code(hub, args[0])) {
-        return hub->api._Py_NoneStruct;
+        return hub->api.none_struct;
     }
     return slow(
         hub,
@@ -73,7 +73,7 @@ static inline pp_py_object *begin(pp_py_object *self, pp_py_object *const *args,
         pp_call *call = pp_lane_enter_plain(lane, (uintptr_t)args[0]);
         if (PP_LIKELY(call != NULL)) {
             call->start = pp_os_ticks();
-            return hub->api._Py_NoneStruct;
+            return hub->api.none_struct;
         }
     }
     return slow_python(hub, args, n_args, kind);
@@ -101,7 +101,7 @@ static inline pp_py_object *end(pp_py_object *self, pp_py_object *const *args,
     if (PP_LIKELY(
             lane != NULL && count_of(n_args) >= 2 &&
             pp_lane_leave_plain(lane, (uintptr_t)args[0], pp_os_ticks()))) {
-        return hub->api._Py_NoneStruct;
+        return hub->api.none_struct;
     }
     return slow_python(hub, args, n_args, kind);
 }
@@ -127,9 +127,9 @@ static pp_py_object *on_unwind(pp_py_object *self, pp_py_object *const *args,
     const pp_hub *hub = pp_pyapi_hook_pointer(self);
     pp_py_object *answer = on_return(self, args, n_args, names);
     if (answer == hub->disable) {
-        hub->api.Py_DecRef(answer);
+        hub->api.dec_ref(answer);
     }
-    return hub->api._Py_NoneStruct;
+    return hub->api.none_struct;
 }
 
 static pp_py_object *on_throw(pp_py_object *self, pp_py_object *const *args,
@@ -138,9 +138,9 @@ static pp_py_object *on_throw(pp_py_object *self, pp_py_object *const *args,
     const pp_hub *hub = pp_pyapi_hook_pointer(self);
     pp_py_object *answer = on_resume(self, args, n_args, names);
     if (answer == hub->disable) {
-        hub->api.Py_DecRef(answer);
+        hub->api.dec_ref(answer);
     }
-    return hub->api._Py_NoneStruct;
+    return hub->api.none_struct;
 }
 
 /* What a C function is known by; 0: what is called is none. */
@@ -159,14 +159,14 @@ static pp_py_object *on_c_call(pp_py_object *self, pp_py_object *const *args,
     PP_UNUSED(names);
     const uintptr_t key = key_of_c(hub, args, n_args);
     if (key == 0) {
-        return hub->api._Py_NoneStruct;
+        return hub->api.none_struct;
     }
     pp_lane *lane = pp_hub_plain_c(hub);
     if (PP_LIKELY(lane != NULL)) {
         pp_call *call = pp_lane_enter_plain(lane, key);
         if (PP_LIKELY(call != NULL)) {
             call->start = pp_os_ticks();
-            return hub->api._Py_NoneStruct;
+            return hub->api.none_struct;
         }
     }
     return slow_c(hub, PP_EVENT_CALL, key, args);
@@ -179,12 +179,12 @@ static pp_py_object *on_c_return(pp_py_object *self, pp_py_object *const *args,
     PP_UNUSED(names);
     const uintptr_t key = key_of_c(hub, args, n_args);
     if (key == 0) {
-        return hub->api._Py_NoneStruct;
+        return hub->api.none_struct;
     }
     pp_lane *lane = pp_hub_plain_c(hub);
     if (PP_LIKELY(lane != NULL &&
                   pp_lane_leave_plain(lane, key, pp_os_ticks()))) {
-        return hub->api._Py_NoneStruct;
+        return hub->api.none_struct;
     }
     return slow_c(hub, PP_EVENT_RETURN, key, args);
 }
@@ -213,28 +213,28 @@ static bool tell(const pp_pyapi *api, const char *function, long first,
     pp_py_object *arguments[4] = {NULL, NULL, NULL, NULL};
     size_t n = 0;
     if (first >= 0) {
-        arguments[n++] = api->PyLong_FromLong(first);
+        arguments[n++] = api->long_from_long(first);
     }
     if (second >= 0) {
-        arguments[n++] = api->PyLong_FromLong(second);
+        arguments[n++] = api->long_from_long(second);
     }
     if (last != NULL) {
-        api->Py_IncRef(last);
+        api->inc_ref(last);
         arguments[n++] = last;
     }
     pp_py_object *result = pp_pyapi_monitoring(api, function, arguments);
     if (result != NULL) {
-        api->Py_DecRef(result);
+        api->dec_ref(result);
     }
     return result != NULL;
 }
 
 static bool use_tool(pp_hub *hub, long id, const char *name)
 {
-    pp_py_object *text = hub->api.PyUnicode_FromString(name);
+    pp_py_object *text = hub->api.unicode_from_string(name);
     bool is_done = text != NULL && tell(&hub->api, "use_tool_id", id, -1, text);
     if (text != NULL) {
-        hub->api.Py_DecRef(text);
+        hub->api.dec_ref(text);
     }
     if (is_done) {
         hub->tool_id = (int32_t)id;
@@ -247,11 +247,11 @@ static void name_tools(const pp_pyapi *api, char *to, size_t size)
 {
     to[0] = '\0';
     for (long id = 0; id < 6; id++) {
-        pp_py_object *arguments[4] = {api->PyLong_FromLong(id), NULL, NULL,
+        pp_py_object *arguments[4] = {api->long_from_long(id), NULL, NULL,
                                       NULL};
         pp_py_object *name = pp_pyapi_monitoring(api, "get_tool", arguments);
         const char *text =
-            name != NULL ? api->PyUnicode_AsUTF8AndSize(name, NULL) : NULL;
+            name != NULL ? api->unicode_as_utf8_and_size(name, NULL) : NULL;
         size_t used = strlen(to);
         size_t n = text != NULL ? strlen(text) : 0;
         if (n > 0 && used + n + 3 < size) {
@@ -260,9 +260,9 @@ static void name_tools(const pp_pyapi *api, char *to, size_t size)
             memcpy(to + used, text, n + 1);
         }
         if (name != NULL) {
-            api->Py_DecRef(name);
+            api->dec_ref(name);
         }
-        api->PyErr_Clear();
+        api->err_clear();
     }
 }
 
@@ -281,7 +281,7 @@ static pyprof_status take_place(pp_hub *hub, bool is_exclusive,
         if (use_tool(hub, places[i], "libpyprof")) {
             return PYPROF_OK;
         }
-        hub->api.PyErr_Clear();
+        hub->api.err_clear();
     }
     char names[160];
     name_tools(&hub->api, names, sizeof(names));
@@ -298,12 +298,12 @@ static void give_place_back(pp_hub *hub)
     pp_pyapi_hold_error(api, &held);
     /* 3.12's free_tool_id alone leaves events on */
     (void)tell(api, "set_events", hub->tool_id, 0, NULL);
-    api->PyErr_Clear();
+    api->err_clear();
     for (size_t i = 0; i < PP_COUNT_OF(subscriptions); i++) {
         long event = pp_pyapi_event(api, subscriptions[i].event);
         (void)tell(api, "register_callback", hub->tool_id, event,
-                   api->_Py_NoneStruct);
-        api->PyErr_Clear();
+                   api->none_struct);
+        api->err_clear();
     }
     (void)tell(api, "free_tool_id", hub->tool_id, -1, NULL);
     pp_pyapi_put_error(api, &held);
@@ -323,7 +323,7 @@ static bool register_hooks(pp_hub *hub)
         bool is_done = hook != NULL && tell(api, "register_callback",
                                             hub->tool_id, event, hook);
         if (hook != NULL) {
-            api->Py_DecRef(hook);
+            api->dec_ref(hook);
         }
         if (!is_done) {
             return false;
@@ -349,7 +349,7 @@ static pyprof_status monitoring_update(pp_hub *hub, pyprof_error *err)
     if (hub->has_disabled) {
         hub->has_disabled = false;
         (void)tell(api, "restart_events", -1, -1, NULL);
-        api->PyErr_Clear();
+        api->err_clear();
     }
     if (events != hub->events &&
         !tell(api, "set_events", hub->tool_id, (long)events, NULL)) {
@@ -365,7 +365,7 @@ static pyprof_status monitoring_start(pp_hub *hub, bool is_exclusive,
 {
     const pp_pyapi *api = &hub->api;
     if (hub->disable == NULL) {
-        hub->disable = api->PyObject_GetAttrString(api->monitoring, "DISABLE");
+        hub->disable = api->object_get_attr_string(api->monitoring, "DISABLE");
     }
     if (hub->disable == NULL) {
         return pp_pyapi_error(api, PYPROF_ERR_UNSUPPORTED_TARGET,

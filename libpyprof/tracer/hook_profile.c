@@ -201,13 +201,13 @@ static pp_thread *thread_of(const pp_hub *hub, const void *python)
 static void set_profile(const pp_hub *hub, void *python, pp_py_object *hook)
 {
     const pp_pyapi *api = &hub->api;
-    void *self = api->PyThreadState_Get();
+    void *self = api->thread_state_get();
     if (python != self) {
-        (void)api->PyThreadState_Swap(python);
+        (void)api->thread_state_swap(python);
     }
-    api->PyEval_SetProfile(hook != NULL ? on_event : NULL, hook);
+    api->eval_set_profile(hook != NULL ? on_event : NULL, hook);
     if (python != self) {
-        (void)api->PyThreadState_Swap(self);
+        (void)api->thread_state_swap(self);
     }
 }
 
@@ -226,7 +226,7 @@ static pp_thread *adopt(pp_hub *hub, void *python, bool is_self)
         thread->hook =
             pp_pyapi_hook_new(&hub->api, hub->hook_type, NULL, thread);
         if (thread->hook == NULL) {
-            hub->api.PyErr_Clear();
+            hub->api.err_clear();
             return NULL;
         }
     }
@@ -247,11 +247,11 @@ static bool is_for_all(const pp_hub *hub)
 static pyprof_status profile_update(pp_hub *hub, pyprof_error *err)
 {
     const pp_pyapi *api = &hub->api;
-    void *self = api->PyThreadState_Get();
+    void *self = api->thread_state_get();
     const bool is_all = is_for_all(hub);
     bool is_done = true;
-    for (void *python = api->PyInterpreterState_ThreadHead(hub->interpreter);
-         python != NULL; python = api->PyThreadState_Next(python)) {
+    for (void *python = api->interpreter_state_thread_head(hub->interpreter);
+         python != NULL; python = api->thread_state_next(python)) {
         pp_thread *thread = is_all || python == self
                                 ? adopt(hub, python, python == self)
                                 : thread_of(hub, python);
@@ -272,18 +272,18 @@ static pyprof_status profile_update(pp_hub *hub, pyprof_error *err)
 static void find_start_thread(pp_hub *hub)
 {
     const pp_pyapi *api = &hub->api;
-    pp_py_object *module = api->PyImport_ImportModule("_thread");
+    pp_py_object *module = api->import_import_module("_thread");
     pp_py_object *function =
-        module != NULL ? api->PyObject_GetAttrString(module, "start_new_thread")
+        module != NULL ? api->object_get_attr_string(module, "start_new_thread")
                        : NULL;
     if (function != NULL) {
         hub->start_thread = pp_pyapi_method(api, function, function);
-        api->Py_DecRef(function);
+        api->dec_ref(function);
     }
     if (module != NULL) {
-        api->Py_DecRef(module);
+        api->dec_ref(module);
     }
-    api->PyErr_Clear();
+    api->err_clear();
 }
 
 static pyprof_status profile_start(pp_hub *hub, bool is_exclusive,

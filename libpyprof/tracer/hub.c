@@ -28,7 +28,7 @@
  * threads to stand still. */
 static void wait_for(pp_hub *hub, atomic_flag *lock)
 {
-    void *thread = hub->api.PyEval_SaveThread();
+    void *thread = hub->api.eval_save_thread();
     for (unsigned i = 0;
          atomic_flag_test_and_set_explicit(lock, memory_order_acquire); i++) {
         /* in the child of a fork nobody is left to give it back */
@@ -38,7 +38,7 @@ static void wait_for(pp_hub *hub, atomic_flag *lock)
         }
         sched_yield();
     }
-    hub->api.PyEval_RestoreThread(thread);
+    hub->api.eval_restore_thread(thread);
 }
 
 void pp_hub_lock(pp_hub *hub, atomic_flag *lock)
@@ -71,7 +71,7 @@ static pp_py_object *code_of(const pp_entry *entry)
 void pp_hub_keep(void *hub, const pp_entry *entry)
 {
     if (is_code(entry)) {
-        ((pp_hub *)hub)->api.Py_IncRef(code_of(entry));
+        ((pp_hub *)hub)->api.inc_ref(code_of(entry));
     }
 }
 
@@ -82,7 +82,7 @@ void pp_hub_book_free(const pp_hub *hub, pp_book *book)
     for (size_t i = 0; i < n && hub != NULL && !hub->is_ended; i++) {
         const pp_entry *entry = book->entries.slots[i];
         if (entry != NULL && is_code(entry)) {
-            hub->api.Py_DecRef(code_of(entry));
+            hub->api.dec_ref(code_of(entry));
         }
     }
     pp_book_free(book);
@@ -322,7 +322,7 @@ void pp_hub_reap(pp_hub *hub)
         pp_thread *thread = ended;
         ended = thread->next;
         if (thread->hook != NULL) {
-            hub->api.Py_DecRef(thread->hook);
+            hub->api.dec_ref(thread->hook);
         }
         pp_free(&hub->allocator, thread);
     }
@@ -410,24 +410,24 @@ pyprof_status pp_hub_get(const pp_pyapi *api, pp_hub **out, pyprof_error *err)
     char key[64];
     capsule_key(key, sizeof(key));
     pp_py_object *dict =
-        api->PyInterpreterState_GetDict(pp_pyapi_interpreter(api));
+        api->interpreter_state_get_dict(pp_pyapi_interpreter(api));
     pp_py_object *capsule =
-        dict != NULL ? api->PyDict_GetItemString(dict, key) : NULL;
+        dict != NULL ? api->dict_get_item_string(dict, key) : NULL;
     pp_hub *hub = NULL;
     if (capsule != NULL) {
-        hub = api->PyCapsule_GetPointer(capsule, CAPSULE);
+        hub = api->capsule_get_pointer(capsule, CAPSULE);
     }
     if (hub == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
         PP_TRY(hub_new(api, &hub, err));
         hub->hook_type = pp_pyapi_hook_type(api);
         capsule = hub->hook_type != NULL && dict != NULL
-                      ? api->PyCapsule_New(hub, CAPSULE, capsule_ended)
+                      ? api->capsule_new(hub, CAPSULE, capsule_ended)
                       : NULL;
         int failed = capsule == NULL ||
-                     api->PyDict_SetItemString(dict, key, capsule) != 0;
+                     api->dict_set_item_string(dict, key, capsule) != 0;
         if (capsule != NULL) {
-            api->Py_DecRef(capsule);
+            api->dec_ref(capsule);
         }
         if (failed) {
             if (capsule == NULL) {

@@ -22,14 +22,16 @@ typedef struct symbol {
 } symbol;
 
 static const symbol symbols[] = {
-#define NEEDED(result, name, arguments) {#name, offsetof(pp_pyapi, name), true},
+#define NEEDED(result, name, symbol, arguments) \
+    {symbol, offsetof(pp_pyapi, name), true},
     PP_PY_NEEDED(NEEDED)
 #undef NEEDED
-#define OPTIONAL(result, name, arguments) \
-    {#name, offsetof(pp_pyapi, name), false},
+#define OPTIONAL(result, name, symbol, arguments) \
+    {symbol, offsetof(pp_pyapi, name), false},
         PP_PY_OPTIONAL(OPTIONAL)
 #undef OPTIONAL
-#define OBJECT(name, is_needed) {#name, offsetof(pp_pyapi, name), is_needed},
+#define OBJECT(name, symbol, is_needed) \
+    {symbol, offsetof(pp_pyapi, name), is_needed},
             PP_PY_OBJECTS(OBJECT)
 #undef OBJECT
 };
@@ -56,11 +58,11 @@ static pyprof_status find_symbols(pp_pyapi *api, pyprof_error *err)
 
 static bool is_attached(const pp_pyapi *api)
 {
-    if (api->PyThreadState_GetUnchecked != NULL) {
-        return api->PyThreadState_GetUnchecked() != NULL;
+    if (api->thread_state_get_unchecked != NULL) {
+        return api->thread_state_get_unchecked() != NULL;
     }
-    if (api->_PyThreadState_UncheckedGet != NULL) {
-        return api->_PyThreadState_UncheckedGet() != NULL;
+    if (api->private_thread_state_unchecked_get != NULL) {
+        return api->private_thread_state_unchecked_get() != NULL;
     }
     return false; /* PyGILState_Ensure knows, but for other interpreters */
 }
@@ -68,37 +70,37 @@ static bool is_attached(const pp_pyapi *api)
 void pp_pyapi_enter(const pp_pyapi *api, pp_py_lock *lock)
 {
     lock->is_taken = !is_attached(api);
-    lock->state = lock->is_taken ? api->PyGILState_Ensure() : 0;
+    lock->state = lock->is_taken ? api->gil_state_ensure() : 0;
 }
 
 void pp_pyapi_leave(const pp_pyapi *api, const pp_py_lock *lock)
 {
     if (lock->is_taken) {
-        api->PyGILState_Release(lock->state);
+        api->gil_state_release(lock->state);
     }
 }
 
 void pp_pyapi_hold_error(const pp_pyapi *api, pp_py_error *held)
 {
     *held = (pp_py_error){NULL, NULL, NULL};
-    if (api->PyErr_Occurred() != NULL) {
-        api->PyErr_Fetch(&held->type, &held->value, &held->trace);
+    if (api->err_occurred() != NULL) {
+        api->err_fetch(&held->type, &held->value, &held->trace);
     }
 }
 
 void pp_pyapi_put_error(const pp_pyapi *api, const pp_py_error *held)
 {
     if (held->type != NULL) {
-        api->PyErr_Restore(held->type, held->value, held->trace);
-    } else if (api->PyErr_Occurred() != NULL) {
-        api->PyErr_Clear();
+        api->err_restore(held->type, held->value, held->trace);
+    } else if (api->err_occurred() != NULL) {
+        api->err_clear();
     }
 }
 
 static void drop(const pp_pyapi *api, pp_py_object *object)
 {
     if (object != NULL) {
-        api->Py_DecRef(object);
+        api->dec_ref(object);
     }
 }
 
@@ -106,25 +108,26 @@ pyprof_status pp_pyapi_error(const pp_pyapi *api, pyprof_status status,
                              const char *what, pyprof_error *err)
 {
     pp_py_error raised = {NULL, NULL, NULL};
-    api->PyErr_Fetch(&raised.type, &raised.value, &raised.trace);
+    api->err_fetch(&raised.type, &raised.value, &raised.trace);
     pp_py_object *text =
-        raised.value != NULL ? api->PyObject_Str(raised.value) : NULL;
+        raised.value != NULL ? api->object_str(raised.value) : NULL;
     const char *said =
-        text != NULL ? api->PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+        text != NULL ? api->unicode_as_utf8_and_size(text, NULL) : NULL;
     status = pp_error_set(err, status, "%s: %s", what,
                           said != NULL ? said : "Python failed");
     drop(api, text);
     drop(api, raised.type);
     drop(api, raised.value);
     drop(api, raised.trace);
-    api->PyErr_Clear();
+    api->err_clear();
     return status;
 }
 
 void *pp_pyapi_interpreter(const pp_pyapi *api)
 {
-    return api->PyInterpreterState_Get != NULL ? api->PyInterpreterState_Get()
-                                               : api->_PyInterpreterState_Get();
+    return api->interpreter_state_get != NULL
+               ? api->interpreter_state_get()
+               : api->private_interpreter_state_get();
 }
 
 /* ---- attributes -------------------------------------------------------- */
@@ -133,9 +136,9 @@ void *pp_pyapi_interpreter(const pp_pyapi *api)
 static pp_py_object *attribute(const pp_pyapi *api, pp_py_object *object,
                                const char *name)
 {
-    pp_py_object *found = api->PyObject_GetAttrString(object, name);
+    pp_py_object *found = api->object_get_attr_string(object, name);
     if (found == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
     }
     return found;
 }
@@ -147,12 +150,12 @@ long pp_pyapi_number(const pp_pyapi *api, pp_py_object *object,
     if (found == NULL) {
         return otherwise;
     }
-    long number = api->PyLong_AsLong(found);
-    if (number == -1 && api->PyErr_Occurred() != NULL) {
-        api->PyErr_Clear();
+    long number = api->long_as_long(found);
+    if (number == -1 && api->err_occurred() != NULL) {
+        api->err_clear();
         number = otherwise;
     }
-    api->Py_DecRef(found);
+    api->dec_ref(found);
     return number;
 }
 
@@ -164,16 +167,16 @@ static bool encode(const pp_pyapi *api, pp_py_object *text,
     static const char *const ways[] = {"surrogateescape", "backslashreplace"};
     for (size_t i = 0; i < PP_COUNT_OF(ways); i++) {
         pp_py_object *bytes =
-            api->PyUnicode_AsEncodedString(text, "utf-8", ways[i]);
+            api->unicode_as_encoded_string(text, "utf-8", ways[i]);
         char *data = NULL;
         if (bytes != NULL &&
-            api->PyBytes_AsStringAndSize(bytes, &data, out_size) == 0) {
+            api->bytes_as_string_and_size(bytes, &data, out_size) == 0) {
             *out_data = data;
             *out_owner = bytes;
             return true;
         }
         drop(api, bytes);
-        api->PyErr_Clear();
+        api->err_clear();
     }
     return false;
 }
@@ -183,17 +186,16 @@ static bool text_of(const pp_pyapi *api, pp_py_object *found, pp_py_text *out)
 {
     const char *data = NULL;
     ptrdiff_t size = 0;
-    if (!api->PyType_IsSubtype(pp_pyapi_type(api, found),
-                               api->PyUnicode_Type)) {
-        api->Py_DecRef(found);
+    if (!api->type_is_subtype(pp_pyapi_type(api, found), api->unicode_type)) {
+        api->dec_ref(found);
         return false;
     }
-    data = api->PyUnicode_AsUTF8AndSize(found, &size);
+    data = api->unicode_as_utf8_and_size(found, &size);
     out->owner = found;
     if (data == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
         bool is_done = encode(api, found, &data, &size, &out->owner);
-        api->Py_DecRef(found);
+        api->dec_ref(found);
         if (!is_done) {
             return false;
         }
@@ -221,17 +223,17 @@ void pp_pyapi_text_free(const pp_pyapi *api, pp_py_text *text)
 static pp_py_object *call(const pp_pyapi *api, pp_py_object *callable,
                           pp_py_object *const *arguments, ptrdiff_t n)
 {
-    pp_py_object *tuple = api->PyTuple_New(n);
+    pp_py_object *tuple = api->tuple_new(n);
     for (ptrdiff_t i = 0; i < n; i++) {
         if (tuple == NULL) {
             drop(api, arguments[i]);
-        } else if (api->PyTuple_SetItem(tuple, i, arguments[i]) != 0) {
-            api->Py_DecRef(tuple);
+        } else if (api->tuple_set_item(tuple, i, arguments[i]) != 0) {
+            api->dec_ref(tuple);
             tuple = NULL;
         }
     }
     pp_py_object *result =
-        tuple != NULL ? api->PyObject_CallObject(callable, tuple) : NULL;
+        tuple != NULL ? api->object_call_object(callable, tuple) : NULL;
     drop(api, tuple);
     return result;
 }
@@ -244,15 +246,15 @@ pp_py_object *pp_pyapi_monitoring(const pp_pyapi *api, const char *function,
         n++;
     }
     pp_py_object *callable =
-        api->PyObject_GetAttrString(api->monitoring, function);
+        api->object_get_attr_string(api->monitoring, function);
     if (callable == NULL) {
         for (ptrdiff_t i = 0; i < n; i++) {
-            api->Py_DecRef(arguments[i]);
+            api->dec_ref(arguments[i]);
         }
         return NULL;
     }
     pp_py_object *result = call(api, callable, arguments, n);
-    api->Py_DecRef(callable);
+    api->dec_ref(callable);
     return result;
 }
 
@@ -263,7 +265,7 @@ long pp_pyapi_event(const pp_pyapi *api, const char *name)
         return 0;
     }
     long event = pp_pyapi_number(api, events, name, 0);
-    api->Py_DecRef(events);
+    api->dec_ref(events);
     return event;
 }
 
@@ -319,18 +321,18 @@ pp_py_object *pp_pyapi_hook_type(const pp_pyapi *api)
     if (api->monitoring != NULL) {
         const member_def *first = members;
         slots[0].slot = SLOT_CALL;
-        memcpy(&slots[0].value, &api->PyVectorcall_Call, sizeof(void *));
+        memcpy(&slots[0].value, &api->vectorcall_call, sizeof(void *));
         slots[1].slot = SLOT_MEMBERS;
         memcpy(&slots[1].value, &first, sizeof(void *));
         spec.flags |= FLAG_VECTORCALL;
     }
-    return api->PyType_FromSpec(&spec);
+    return api->type_from_spec(&spec);
 }
 
 pp_py_object *pp_pyapi_hook_new(const pp_pyapi *api, pp_py_object *type,
                                 pp_py_vectorcall function, void *pointer)
 {
-    pp_py_object *made = api->PyType_GenericAlloc(type, 0);
+    pp_py_object *made = api->type_generic_alloc(type, 0);
     if (made != NULL) {
         pp_py_hook *hook = (pp_py_hook *)(void *)((char *)made + PP_PY_HOOK_AT);
         hook->call = function;
@@ -351,10 +353,10 @@ static bool check_functions(const pp_pyapi *api, pp_py_object *list)
     pp_py_object *plain = attribute(api, pp_pyapi_type(api, list), "append");
     bool is_good =
         bound != NULL && plain != NULL &&
-        pp_pyapi_type(api, bound) == api->PyCFunction_Type &&
-        pp_pyapi_type(api, plain) == api->PyMethodDescr_Type &&
+        pp_pyapi_type(api, bound) == api->cfunction_type &&
+        pp_pyapi_type(api, plain) == api->method_descr_type &&
         pp_pyapi_at(bound, api->header + FUNCTION_SELF) == list &&
-        api->PyCFunction_GetSelf(bound) == list &&
+        api->cfunction_get_self(bound) == list &&
         pp_pyapi_at(plain, api->descriptor_type) == pp_pyapi_type(api, list) &&
         pp_pyapi_at(plain, api->descriptor_method) ==
             pp_pyapi_at(bound, api->function_method);
@@ -366,14 +368,14 @@ static bool check_functions(const pp_pyapi *api, pp_py_object *list)
 /* A list to look at: sys.path, say. */
 static bool check_objects(const pp_pyapi *api)
 {
-    pp_py_object *builtins = api->PyImport_ImportModule("builtins");
+    pp_py_object *builtins = api->import_import_module("builtins");
     pp_py_object *type =
         builtins != NULL ? attribute(api, builtins, "list") : NULL;
     pp_py_object *list =
-        type != NULL ? api->PyObject_CallObject(type, NULL) : NULL;
+        type != NULL ? api->object_call_object(type, NULL) : NULL;
     bool is_good = list != NULL && pp_pyapi_type(api, list) == type &&
                    check_functions(api, list);
-    api->PyErr_Clear();
+    api->err_clear();
     drop(api, builtins);
     drop(api, type);
     drop(api, list);
@@ -383,7 +385,7 @@ static bool check_objects(const pp_pyapi *api)
 static pyprof_status find_layout(pp_pyapi *api, pyprof_error *err)
 {
     long header =
-        pp_pyapi_number(api, api->PyBaseObject_Type, "__basicsize__", 0);
+        pp_pyapi_number(api, api->base_object_type, "__basicsize__", 0);
     bool is_good =
         header >= 2 * (long)sizeof(void *) && header <= PP_PY_HOOK_AT;
     if (is_good) {
@@ -398,20 +400,20 @@ static pyprof_status find_layout(pp_pyapi *api, pyprof_error *err)
                    : pp_error_set(err, PYPROF_ERR_UNSUPPORTED_TARGET,
                                   "the objects of Python %.60s are not as "
                                   "this library knows them",
-                                  api->Py_GetVersion());
+                                  api->get_version());
 }
 
 pyprof_status pp_pyapi_load(pp_pyapi *api, pyprof_error *err)
 {
     memset(api, 0, sizeof(*api));
     PP_TRY(find_symbols(api, err));
-    if (api->PyInterpreterState_Get == NULL &&
-        api->_PyInterpreterState_Get == NULL) {
+    if (api->interpreter_state_get == NULL &&
+        api->private_interpreter_state_get == NULL) {
         return pp_error_set(err, PYPROF_ERR_UNSUPPORTED_TARGET,
                             "Python %.60s is too old: 3.8 is the first",
-                            api->Py_GetVersion());
+                            api->get_version());
     }
-    if (!api->Py_IsInitialized()) {
+    if (!api->is_initialized()) {
         return pp_error_set(err, PYPROF_ERR_NOT_READY,
                             "Python is not initialised in this process: "
                             "Py_Initialize comes first");
@@ -421,10 +423,10 @@ pyprof_status pp_pyapi_load(pp_pyapi *api, pyprof_error *err)
     pp_pyapi_enter(api, &lock);
     pp_pyapi_hold_error(api, &held);
     api->is_free_threaded =
-        strstr(api->Py_GetVersion(), "free-threading") != NULL;
+        strstr(api->get_version(), "free-threading") != NULL;
     pyprof_status status = find_layout(api, err);
     if (status == PYPROF_OK) {
-        pp_py_object *sys = api->PyImport_ImportModule("sys");
+        pp_py_object *sys = api->import_import_module("sys");
         /* kept for good: sys keeps it as well */
         api->monitoring =
             sys != NULL ? attribute(api, sys, "monitoring") : NULL;
@@ -463,7 +465,7 @@ bool pp_pyapi_frame_layout(const pp_pyapi *api, pp_py_object *frame,
             is_found = pp_pyapi_at(inner, out->inner) == code;
         }
     }
-    api->Py_DecRef(code);
+    api->dec_ref(code);
     return is_found;
 }
 
@@ -481,7 +483,7 @@ static int instruction_of(const pp_pyapi *api, pp_py_object *frame,
     ptrdiff_t size = 0;
     int found = -1;
     if (bytes != NULL &&
-        api->PyBytes_AsStringAndSize(bytes, &text, &size) == 0 && at >= 0 &&
+        api->bytes_as_string_and_size(bytes, &text, &size) == 0 && at >= 0 &&
         at + 1 < size) {
         found = (unsigned char)text[at];
         *out_argument = (unsigned char)text[at + 1];
@@ -541,23 +543,23 @@ static pp_py_object *repr_of(const pp_pyapi *api, pp_py_object *type,
                              pp_py_object *name)
 {
     pp_py_object *found = NULL;
-    if (api->_PyType_Lookup != NULL) {
-        found = api->_PyType_Lookup(type, name);
+    if (api->private_type_lookup != NULL) {
+        found = api->private_type_lookup(type, name);
         if (found != NULL) {
-            api->Py_IncRef(found);
+            api->inc_ref(found);
         }
     } else {
-        const char *text = api->PyUnicode_AsUTF8AndSize(name, NULL);
+        const char *text = api->unicode_as_utf8_and_size(name, NULL);
         found = text != NULL ? attribute(api, type, text) : NULL;
     }
     if (found == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
         return NULL;
     }
-    pp_py_object *repr = api->PyObject_Repr(found);
-    api->Py_DecRef(found);
+    pp_py_object *repr = api->object_repr(found);
+    api->dec_ref(found);
     if (repr == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
     }
     return repr;
 }
@@ -571,16 +573,16 @@ static pp_py_object *module_name(const pp_pyapi *api, pp_py_object *module,
         return NULL;
     }
     pp_py_object *type = pp_pyapi_type(api, module);
-    if (api->PyType_IsSubtype(type, api->PyUnicode_Type)) {
-        api->Py_IncRef(module);
+    if (api->type_is_subtype(type, api->unicode_type)) {
+        api->inc_ref(module);
         return module;
     }
-    if (!is_module_taken || !api->PyType_IsSubtype(type, api->PyModule_Type)) {
+    if (!is_module_taken || !api->type_is_subtype(type, api->module_type)) {
         return NULL;
     }
-    pp_py_object *name = api->PyModule_GetNameObject(module);
+    pp_py_object *name = api->module_get_name_object(module);
     if (name == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
     }
     return name;
 }
@@ -588,9 +590,9 @@ static pp_py_object *module_name(const pp_pyapi *api, pp_py_object *module,
 static const char *utf8(const pp_pyapi *api, pp_py_object *text)
 {
     const char *data =
-        text != NULL ? api->PyUnicode_AsUTF8AndSize(text, NULL) : NULL;
+        text != NULL ? api->unicode_as_utf8_and_size(text, NULL) : NULL;
     if (text != NULL && data == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
     }
     return data;
 }
@@ -632,7 +634,7 @@ static bool describe(const pp_pyapi *api, pp_py_object *callable,
             out);
     }
     bool is_done;
-    if (pp_pyapi_type(api, callable) == api->PyMethodDescr_Type) {
+    if (pp_pyapi_type(api, callable) == api->method_descr_type) {
         is_done =
             describe_method(api, pp_pyapi_type(api, first), name, NULL, a, out);
     } else {
@@ -675,15 +677,15 @@ bool pp_pyapi_module(const pp_pyapi *api, pp_py_object *callable,
         return pp_pyapi_text(api, callable, "__module__", out);
     }
     if (frame == NULL) {
-        frame = api->PyEval_GetFrame();
+        frame = api->eval_get_frame();
     }
     pp_py_object *names =
         frame != NULL ? attribute(api, frame, "f_globals") : NULL;
-    pp_py_object *key = api->PyUnicode_FromString("__name__");
+    pp_py_object *key = api->unicode_from_string("__name__");
     pp_py_object *found =
-        names != NULL && key != NULL ? api->PyObject_GetItem(names, key) : NULL;
+        names != NULL && key != NULL ? api->object_get_item(names, key) : NULL;
     if (found == NULL) {
-        api->PyErr_Clear();
+        api->err_clear();
     }
     drop(api, names);
     drop(api, key);

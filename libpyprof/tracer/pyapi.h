@@ -21,95 +21,106 @@ typedef pp_py_object *(*pp_py_vectorcall)(pp_py_object *self,
 typedef int (*pp_py_tracefunc)(pp_py_object *self, pp_py_object *frame,
                                int what, pp_py_object *arg);
 
-/* What there is of functions: X(result, name, arguments). */
+/* What there is of functions: X(result, name, symbol, arguments). */
 #define PP_PY_NEEDED(X)                                                       \
-    X(int, Py_IsInitialized, (void))                                          \
-    X(const char *, Py_GetVersion, (void))                                    \
-    X(int, PyGILState_Ensure, (void))                                         \
-    X(void, PyGILState_Release, (int state))                                  \
-    X(void *, PyEval_SaveThread, (void))                                      \
-    X(void, PyEval_RestoreThread, (void *thread))                             \
-    X(void *, PyThreadState_Get, (void))                                      \
-    X(void *, PyThreadState_Swap, (void *thread))                             \
-    X(void *, PyThreadState_Next, (void *thread))                             \
-    X(void *, PyInterpreterState_ThreadHead, (void *interpreter))             \
-    X(pp_py_object *, PyInterpreterState_GetDict, (void *interpreter))        \
-    X(void, PyEval_SetProfile,                                                \
+    X(int, is_initialized, "Py_IsInitialized", (void))                        \
+    X(const char *, get_version, "Py_GetVersion", (void))                     \
+    X(int, gil_state_ensure, "PyGILState_Ensure", (void))                     \
+    X(void, gil_state_release, "PyGILState_Release", (int state))             \
+    X(void *, eval_save_thread, "PyEval_SaveThread", (void))                  \
+    X(void, eval_restore_thread, "PyEval_RestoreThread", (void *thread))      \
+    X(void *, thread_state_get, "PyThreadState_Get", (void))                  \
+    X(void *, thread_state_swap, "PyThreadState_Swap", (void *thread))        \
+    X(void *, thread_state_next, "PyThreadState_Next", (void *thread))        \
+    X(void *, interpreter_state_thread_head, "PyInterpreterState_ThreadHead", \
+      (void *interpreter))                                                    \
+    X(pp_py_object *, interpreter_state_get_dict,                             \
+      "PyInterpreterState_GetDict", (void *interpreter))                      \
+    X(void, eval_set_profile, "PyEval_SetProfile",                            \
       (pp_py_tracefunc function, pp_py_object * self))                        \
-    X(pp_py_object *, PyEval_GetFrame, (void))                                \
-    X(void, Py_IncRef, (pp_py_object * object))                               \
-    X(void, Py_DecRef, (pp_py_object * object))                               \
-    X(pp_py_object *, PyErr_Occurred, (void))                                 \
-    X(void, PyErr_Clear, (void))                                              \
-    X(void, PyErr_Fetch,                                                      \
+    X(pp_py_object *, eval_get_frame, "PyEval_GetFrame", (void))              \
+    X(void, inc_ref, "Py_IncRef", (pp_py_object * object))                    \
+    X(void, dec_ref, "Py_DecRef", (pp_py_object * object))                    \
+    X(pp_py_object *, err_occurred, "PyErr_Occurred", (void))                 \
+    X(void, err_clear, "PyErr_Clear", (void))                                 \
+    X(void, err_fetch, "PyErr_Fetch",                                         \
       (pp_py_object * *type, pp_py_object * *value, pp_py_object * *trace))   \
-    X(void, PyErr_Restore,                                                    \
+    X(void, err_restore, "PyErr_Restore",                                     \
       (pp_py_object * type, pp_py_object * value, pp_py_object * trace))      \
-    X(pp_py_object *, PyImport_ImportModule, (const char *name))              \
-    X(pp_py_object *, PyObject_GetAttrString,                                 \
+    X(pp_py_object *, import_import_module, "PyImport_ImportModule",          \
+      (const char *name))                                                     \
+    X(pp_py_object *, object_get_attr_string, "PyObject_GetAttrString",       \
       (pp_py_object * object, const char *name))                              \
-    X(pp_py_object *, PyObject_CallObject,                                    \
+    X(pp_py_object *, object_call_object, "PyObject_CallObject",              \
       (pp_py_object * callable, pp_py_object * arguments))                    \
-    X(pp_py_object *, PyObject_Repr, (pp_py_object * object))                 \
-    X(pp_py_object *, PyObject_Str, (pp_py_object * object))                  \
-    X(pp_py_object *, PyTuple_New, (ptrdiff_t size))                          \
-    X(int, PyTuple_SetItem,                                                   \
+    X(pp_py_object *, object_repr, "PyObject_Repr", (pp_py_object * object))  \
+    X(pp_py_object *, object_str, "PyObject_Str", (pp_py_object * object))    \
+    X(pp_py_object *, tuple_new, "PyTuple_New", (ptrdiff_t size))             \
+    X(int, tuple_set_item, "PyTuple_SetItem",                                 \
       (pp_py_object * tuple, ptrdiff_t at, pp_py_object * item))              \
-    X(pp_py_object *, PyLong_FromLong, (long value))                          \
-    X(long, PyLong_AsLong, (pp_py_object * number))                           \
-    X(pp_py_object *, PyUnicode_FromString, (const char *text))               \
-    X(const char *, PyUnicode_AsUTF8AndSize,                                  \
+    X(pp_py_object *, long_from_long, "PyLong_FromLong", (long value))        \
+    X(long, long_as_long, "PyLong_AsLong", (pp_py_object * number))           \
+    X(pp_py_object *, unicode_from_string, "PyUnicode_FromString",            \
+      (const char *text))                                                     \
+    X(const char *, unicode_as_utf8_and_size, "PyUnicode_AsUTF8AndSize",      \
       (pp_py_object * text, ptrdiff_t * size))                                \
-    X(pp_py_object *, PyUnicode_AsEncodedString,                              \
+    X(pp_py_object *, unicode_as_encoded_string, "PyUnicode_AsEncodedString", \
       (pp_py_object * text, const char *encoding, const char *errors))        \
-    X(int, PyBytes_AsStringAndSize,                                           \
+    X(int, bytes_as_string_and_size, "PyBytes_AsStringAndSize",               \
       (pp_py_object * bytes, char **text, ptrdiff_t *size))                   \
-    X(pp_py_object *, PyObject_GetItem,                                       \
+    X(pp_py_object *, object_get_item, "PyObject_GetItem",                    \
       (pp_py_object * object, pp_py_object * key))                            \
-    X(pp_py_object *, PyDict_GetItemString,                                   \
+    X(pp_py_object *, dict_get_item_string, "PyDict_GetItemString",           \
       (pp_py_object * dict, const char *key))                                 \
-    X(int, PyDict_SetItemString,                                              \
+    X(int, dict_set_item_string, "PyDict_SetItemString",                      \
       (pp_py_object * dict, const char *key, pp_py_object *value))            \
-    X(pp_py_object *, PyType_FromSpec, (void *spec))                          \
-    X(pp_py_object *, PyType_GenericAlloc,                                    \
+    X(pp_py_object *, type_from_spec, "PyType_FromSpec", (void *spec))        \
+    X(pp_py_object *, type_generic_alloc, "PyType_GenericAlloc",              \
       (pp_py_object * type, ptrdiff_t n_items))                               \
-    X(pp_py_object *, PyVectorcall_Call,                                      \
+    X(pp_py_object *, vectorcall_call, "PyVectorcall_Call",                   \
       (pp_py_object * self, pp_py_object * args, pp_py_object * names))       \
-    X(int, PyType_IsSubtype, (pp_py_object * type, pp_py_object * base))      \
-    X(pp_py_object *, PyCapsule_New,                                          \
+    X(int, type_is_subtype, "PyType_IsSubtype",                               \
+      (pp_py_object * type, pp_py_object * base))                             \
+    X(pp_py_object *, capsule_new, "PyCapsule_New",                           \
       (void *pointer, const char *name, void (*end)(pp_py_object * capsule))) \
-    X(void *, PyCapsule_GetPointer,                                           \
+    X(void *, capsule_get_pointer, "PyCapsule_GetPointer",                    \
       (pp_py_object * capsule, const char *name))                             \
-    X(pp_py_object *, PyCFunction_GetSelf, (pp_py_object * function))         \
-    X(pp_py_object *, PyModule_GetNameObject, (pp_py_object * module))
+    X(pp_py_object *, cfunction_get_self, "PyCFunction_GetSelf",              \
+      (pp_py_object * function))                                              \
+    X(pp_py_object *, module_get_name_object, "PyModule_GetNameObject",       \
+      (pp_py_object * module))
 
 /* Those that not every version has, or that are not for everyone. */
-#define PP_PY_OPTIONAL(X)                                      \
-    X(void *, PyInterpreterState_Get, (void))                  \
-    X(void *, _PyInterpreterState_Get, (void))                 \
-    X(void *, PyThreadState_GetUnchecked, (void))              \
-    X(void *, _PyThreadState_UncheckedGet, (void))             \
-    X(pp_py_object *, PyFrame_GetCode, (pp_py_object * frame)) \
-    X(pp_py_object *, _PyType_Lookup,                          \
+#define PP_PY_OPTIONAL(X)                                               \
+    X(void *, interpreter_state_get, "PyInterpreterState_Get", (void))  \
+    X(void *, private_interpreter_state_get, "_PyInterpreterState_Get", \
+      (void))                                                           \
+    X(void *, thread_state_get_unchecked, "PyThreadState_GetUnchecked", \
+      (void))                                                           \
+    X(void *, private_thread_state_unchecked_get,                       \
+      "_PyThreadState_UncheckedGet", (void))                            \
+    X(pp_py_object *, frame_get_code, "PyFrame_GetCode",                \
+      (pp_py_object * frame))                                           \
+    X(pp_py_object *, private_type_lookup, "_PyType_Lookup",            \
       (pp_py_object * type, pp_py_object * name))
 
-/* Objects: X(name, is_needed). */
-#define PP_PY_OBJECTS(X)     \
-    X(_Py_NoneStruct, 1)     \
-    X(PyBaseObject_Type, 1)  \
-    X(PyCode_Type, 1)        \
-    X(PyModule_Type, 1)      \
-    X(PyUnicode_Type, 1)     \
-    X(PyCFunction_Type, 1)   \
-    X(PyMethodDescr_Type, 1) \
-    X(PyCMethod_Type, 0)
+/* Objects: X(name, symbol, is_needed). */
+#define PP_PY_OBJECTS(X)                          \
+    X(none_struct, "_Py_NoneStruct", 1)           \
+    X(base_object_type, "PyBaseObject_Type", 1)   \
+    X(code_type, "PyCode_Type", 1)                \
+    X(module_type, "PyModule_Type", 1)            \
+    X(unicode_type, "PyUnicode_Type", 1)          \
+    X(cfunction_type, "PyCFunction_Type", 1)      \
+    X(method_descr_type, "PyMethodDescr_Type", 1) \
+    X(cmethod_type, "PyCMethod_Type", 0)
 
 typedef struct pp_pyapi {
-#define PP_PY_MEMBER(result, name, arguments) result(*name) arguments;
+#define PP_PY_MEMBER(result, name, symbol, arguments) result(*name) arguments;
     PP_PY_NEEDED(PP_PY_MEMBER)
     PP_PY_OPTIONAL(PP_PY_MEMBER)
 #undef PP_PY_MEMBER
-#define PP_PY_MEMBER(name, is_needed) pp_py_object *name;
+#define PP_PY_MEMBER(name, symbol, is_needed) pp_py_object *name;
     PP_PY_OBJECTS(PP_PY_MEMBER)
 #undef PP_PY_MEMBER
     size_t header;            /* bytes of an object's beginning */
@@ -195,16 +206,16 @@ static inline const void *pp_pyapi_method(const pp_pyapi *api,
                                           const pp_py_object *first)
 {
     const pp_py_object *type = pp_pyapi_type(api, callable);
-    if (type == api->PyMethodDescr_Type) {
+    if (type == api->method_descr_type) {
         pp_py_object *of = pp_pyapi_at(callable, api->descriptor_type);
         pp_py_object *given = pp_pyapi_type(api, first);
-        if (PP_LIKELY(given == of) || api->PyType_IsSubtype(given, of)) {
+        if (PP_LIKELY(given == of) || api->type_is_subtype(given, of)) {
             return pp_pyapi_at(callable, api->descriptor_method);
         }
         return NULL;
     }
-    if (type == api->PyCFunction_Type ||
-        (type == api->PyCMethod_Type && type != NULL)) {
+    if (type == api->cfunction_type ||
+        (type == api->cmethod_type && type != NULL)) {
         return pp_pyapi_at(callable, api->function_method);
     }
     return NULL;

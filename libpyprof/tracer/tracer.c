@@ -71,7 +71,7 @@ typedef struct visit {
 static bool enter(visit *v, const pp_hub *hub)
 {
     v->hub = hub;
-    if (hub == NULL || hub->is_ended || !hub->api.Py_IsInitialized()) {
+    if (hub == NULL || hub->is_ended || !hub->api.is_initialized()) {
         return false;
     }
     pp_pyapi_enter(&hub->api, &v->lock);
@@ -307,8 +307,11 @@ static pyprof_status clear(pyprof_tracer *tracer, pyprof_error *err)
         }
         pp_hub_book_free(hub, &fresh);
     }
-    is_done = is_done && pp_book_init(&fresh, &tracer->allocator, 0);
     if (!is_done) {
+        return pp_error_memory(err, "an empty tracer");
+    }
+    if (!pp_book_init(&fresh, &tracer->allocator, 0)) {
+        pp_book_free(&fresh);
         return pp_error_memory(err, "an empty tracer");
     }
     pp_book before = tracer->ended;

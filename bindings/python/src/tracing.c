@@ -21,14 +21,8 @@ typedef struct profiler {
     int is_exclusive;
 } profiler;
 
-/* Types of this module; as long as it. */
-typedef struct types {
-    PyTypeObject *entry;
-    PyTypeObject *subentry;
-} types;
-
 /* The extension's own, made once for the process. */
-static types shown_types;
+static libpyprof_types shown_types;
 
 static profiler *of(PyObject *self)
 {
@@ -361,121 +355,6 @@ static PyObject *clear(PyObject *self, PyObject *ignored)
 
 /* ---- results ----------------------------------------------------------- */
 
-/* What goes with a snapshot. */
-typedef struct taking {
-    types *types;
-    PyObject *entries; /* a list, in the order of the rows */
-    int has_callers;
-} taking;
-
-static PyObject *code_of(const pyprof_function_calls *row)
-{
-    union {
-        const void *from;
-        PyObject *to;
-    } code;
-    code.from = row->code;
-    if (code.to != NULL) {
-        Py_INCREF(code.to);
-        return code.to;
-    }
-    return libpyprof_text(row->name);
-}
-
-/* Takes the references; NULL where one of them is. */
-static PyObject *record(PyTypeObject *type, PyObject *const *fields,
-                        Py_ssize_t n)
-{
-    PyObject *made = PyStructSequence_New(type);
-    int is_whole = made != NULL;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        is_whole = is_whole && fields[i] != NULL;
-        if (made != NULL) {
-            PyStructSequence_SetItem(made, i, fields[i]);
-        } else {
-            Py_XDECREF(fields[i]);
-        }
-    }
-    if (!is_whole) {
-        Py_XDECREF(made);
-        return NULL;
-    }
-    return made;
-}
-
-static PyObject *entry_of(const taking *t, const pyprof_function_calls *row)
-{
-    PyObject *calls = Py_None;
-    Py_INCREF(calls);
-    PyObject *const fields[] = {
-        code_of(row),
-        PyLong_FromUnsignedLongLong(row->calls),
-        PyLong_FromUnsignedLongLong(row->calls - row->primitive_calls),
-        PyFloat_FromDouble(row->total_time),
-        PyFloat_FromDouble(row->own_time),
-        calls,
-    };
-    return record(t->types->entry, fields, 6);
-}
-
-/* Adds a call to the list of its caller's entry. */
-static int add_call(const taking *t, const pyprof_calls *calls,
-                    const pyprof_function_calls *callee,
-                    const pyprof_caller_calls *edge)
-{
-    PyObject *entry = PyList_GetItem(t->entries, (Py_ssize_t)edge->caller);
-    PyObject *own =
-        PyList_GetItem(t->entries, (Py_ssize_t)(callee - calls->functions));
-    PyObject *list = entry != NULL ? PyStructSequence_GetItem(entry, 5) : NULL;
-    PyObject *code = own != NULL ? PyStructSequence_GetItem(own, 0) : NULL;
-    if (list == NULL || code == NULL) {
-        return -1;
-    }
-    if (list == Py_None) {
-        list = PyList_New(0);
-        if (list == NULL) {
-            return -1;
-        }
-        PyStructSequence_SetItem(entry, 5, list);
-        Py_DECREF(Py_None); /* which it had before */
-    }
-    Py_INCREF(code);
-    PyObject *const fields[] = {
-        code,
-        PyLong_FromUnsignedLongLong(edge->calls),
-        PyLong_FromUnsignedLongLong(edge->calls - edge->primitive_calls),
-        PyFloat_FromDouble(edge->total_time),
-        PyFloat_FromDouble(edge->own_time),
-    };
-    PyObject *made = record(t->types->subentry, fields, 5);
-    int answer = made != NULL ? PyList_Append(list, made) : -1;
-    Py_XDECREF(made);
-    return answer;
-}
-
-static int32_t take(void *user, const pyprof_calls *calls)
-{
-    const taking *t = user;
-    for (uint64_t i = 0; i < calls->n_functions; i++) {
-        PyObject *entry = entry_of(t, &calls->functions[i]);
-        int failed = entry == NULL || PyList_Append(t->entries, entry) != 0;
-        Py_XDECREF(entry);
-        if (failed) {
-            return 1;
-        }
-    }
-    for (uint64_t i = 0; i < calls->n_functions && t->has_callers; i++) {
-        const pyprof_function_calls *row = &calls->functions[i];
-        for (uint64_t j = 0; j < row->n_callers; j++) {
-            if (add_call(t, calls, row,
-                         &calls->callers[row->first_caller + j]) != 0) {
-                return 1;
-            }
-        }
-    }
-    return 0;
-}
-
 static PyObject *getstats(PyObject *self, PyObject *ignored)
 {
     profiler *p = of(self);
@@ -484,7 +363,7 @@ static PyObject *getstats(PyObject *self, PyObject *ignored)
     if (!is_made(p)) {
         return NULL;
     }
-    taking t = {
+    libpyprof_taking t = {
         .types = &shown_types,
         .entries = PyList_New(0),
         .has_callers = (p->opts.flags & PYPROF_TRACE_NO_CALLERS) == 0,
@@ -492,7 +371,8 @@ static PyObject *getstats(PyObject *self, PyObject *ignored)
     if (t.entries == NULL) {
         return NULL;
     }
-    if (pyprof_tracer_snapshot(p->tracer, take, &t, &err) != PYPROF_OK) {
+    if (pyprof_tracer_snapshot(p->tracer, libpyprof_take, &t, &err) !=
+        PYPROF_OK) {
         Py_DECREF(t.entries);
         return PyErr_Occurred() ? NULL : libpyprof_raise(&err);
     }
@@ -571,10 +451,10 @@ static PyObject *counters(PyObject *self, PyObject *ignored)
  * sys.monitoring gives to a callback, and leave it. */
 static PyObject *two(PyObject *self, PyObject *args)
 {
-    PyObject *code;
-    PyObject *offset;
+    PyObject *given[2];
     (void)self;
-    if (!PyArg_UnpackTuple(args, "_pystart_callback", 2, 2, &code, &offset)) {
+    if (!PyArg_UnpackTuple(args, "_pystart_callback", 2, 2, &given[0],
+                           &given[1])) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -582,12 +462,10 @@ static PyObject *two(PyObject *self, PyObject *args)
 
 static PyObject *three(PyObject *self, PyObject *args)
 {
-    PyObject *code;
-    PyObject *offset;
-    PyObject *value;
+    PyObject *given[3];
     (void)self;
-    if (!PyArg_UnpackTuple(args, "_pyreturn_callback", 3, 3, &code, &offset,
-                           &value)) {
+    if (!PyArg_UnpackTuple(args, "_pyreturn_callback", 3, 3, &given[0],
+                           &given[1], &given[2])) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -595,13 +473,10 @@ static PyObject *three(PyObject *self, PyObject *args)
 
 static PyObject *four(PyObject *self, PyObject *args)
 {
-    PyObject *code;
-    PyObject *offset;
-    PyObject *callable;
-    PyObject *first;
+    PyObject *given[4];
     (void)self;
-    if (!PyArg_UnpackTuple(args, "_ccall_callback", 4, 4, &code, &offset,
-                           &callable, &first)) {
+    if (!PyArg_UnpackTuple(args, "_ccall_callback", 4, 4, &given[0], &given[1],
+                           &given[2], &given[3])) {
         return NULL;
     }
     Py_RETURN_NONE;
