@@ -16,6 +16,7 @@ def example(name, *arguments):
     done = subprocess.run([path] + [str(a) for a in arguments],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, encoding="utf-8",
+                          errors="surrogateescape",
                           timeout=harness.PATIENCE)
     return harness.Result(done.returncode, done.stdout, done.stderr, done.args)
 
