@@ -181,6 +181,10 @@ typedef struct pp_slot {
     uint32_t sound; /* torn: frames from the root that are sure */
     uint32_t same;  /* frames from the root equal to the last chain */
     uint64_t root;  /* outermost frame of the last chain that was proven */
+    /* The shim below all others of that chain, if it ended in one, the frame
+     * above that, and where the shim leads. */
+    uint64_t root_shim, root_top, root_from;
+    bool root_trusted; /* this round's chain ends in it, unread */
     pp_chain now;
     /* the last round that was recorded */
     pp_chain last;
@@ -276,6 +280,10 @@ struct pp_unwind {
 
 /* Makes the plan for the threads at hand. */
 bool pp_plan_make(pp_unwind *u, bool full);
+/* Whether the plan has to be made anew for this round. */
+bool pp_plan_is_due(const pp_unwind *u);
+/* Whether this round reads also what the others take as it was. */
+bool pp_plan_whole(const pp_unwind *u);
 /* Adds what proves the code objects of each interpreter, where it has such. */
 void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u);
 /* Adds the word that tells where a thread was last (PP_CARE_HELD). */

@@ -23,6 +23,9 @@ uint64_t pp_interp_word(pp_unwind *u, uint64_t address, uint32_t offset)
 static const uint8_t *head_find(pp_unwind *u, uint64_t address, uint64_t size)
 {
     const uint8_t *p = pp_view_find(&u->head, address, size);
+    if (p == NULL) {
+        p = pp_view_find(&u->proofs, address, size);
+    }
     return p != NULL ? p : pp_extra_find(&u->extra, address, size);
 }
 
@@ -151,7 +154,8 @@ bool pp_interp_read(pp_unwind *u, pp_interp *interp)
         if (interp->gil == 0) {
             interp->gil = find_gil(u, address);
             u->plan_dirty = true;
-        } else if (pp_interp_gil(&u->head, l, interp->gil, &gil)) {
+        } else if (pp_interp_gil(u->opts.all_threads ? &u->head : &u->proofs, l,
+                                 interp->gil, &gil)) {
             interp->gil_known = true;
             interp->holder = gil.holder;
             interp->switches = gil.switches;

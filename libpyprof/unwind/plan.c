@@ -3,7 +3,7 @@
  *
  *   head  the GIL and the hot words of each interpreter, the list's head
  *   a     thread states, windows of data stacks, frames outside of them
- *   proof the counters of code objects
+ *   proof the counters of code objects, whether the GC collects
  *   once  heads of code objects that must be fresh; of the threads that may run
  *         meanwhile: thread state and shims
  *   b     of the same threads: windows and other frames again, for comparison;
@@ -38,6 +38,8 @@
 #include "unwind/internal.h"
 
 enum { SIDE_AGE = 96, CHUNK_AGE = 96, WATCH_AGE = 24, MAX_WATCH = 48 };
+/* Rounds after which unused pieces leave the plan; 2^n - 1. */
+enum { REPLAN_MASK = 63 };
 
 static void add_field(pp_gather *g, uint64_t base, uint32_t offset)
 {
@@ -61,12 +63,11 @@ static void add_head(pp_unwind *u)
     const pp_layout *l = u->layout;
     for (size_t i = 0; i < u->n_interps; i++) {
         const pp_interp *interp = &u->interps[i];
-        add_gil(&u->plan, u, interp);
         if (u->opts.all_threads) {
+            add_gil(&u->plan, u, interp);
             add_field(&u->plan, interp->address, l->is.threads_head);
             add_field(&u->plan, interp->address, l->is.next);
         }
-        add_field(&u->plan, interp->address, l->is.gc_collecting);
     }
     if (u->opts.all_threads) {
         add_field(&u->plan, u->runtime, l->rt.interpreters_head);
@@ -116,7 +117,8 @@ static void add_sides(pp_gather *g, const pp_unwind *u, const pp_slot *slot,
                       bool once)
 {
     for (size_t i = 0; i < slot->n_sides; i++) {
-        if (slot->sides[i].once == once) {
+        if (slot->sides[i].once == once &&
+            (pp_plan_whole(u) || slot->sides[i].address != slot->root_shim)) {
             pp_gather_add(g, slot->sides[i].address, u->layout->fr.size);
         }
     }
@@ -132,6 +134,16 @@ static void add_stack(pp_gather *g, const pp_unwind *u, const pp_slot *slot)
                       slot->old_chunks[i].end - slot->old_chunks[i].address);
     }
     add_sides(g, u, slot, false);
+}
+
+bool pp_plan_whole(const pp_unwind *u)
+{
+    return (u->round & REPLAN_MASK) == 0;
+}
+
+bool pp_plan_is_due(const pp_unwind *u)
+{
+    return u->plan_dirty || (u->round & REPLAN_MASK) <= 1;
 }
 
 static bool header_twice(const pp_unwind *u)
@@ -231,6 +243,13 @@ bool pp_plan_make(pp_unwind *u, bool full)
     }
     pp_gather_section(&u->plan);
     pp_plan_add_proofs(&u->plan, u);
+    for (size_t i = 0; i < u->n_interps; i++) {
+        /* Right beside these, as a rule. */
+        add_field(&u->plan, u->interps[i].address, u->layout->is.gc_collecting);
+        if (!u->opts.all_threads) {
+            add_gil(&u->plan, u, &u->interps[i]); /* proves nothing here */
+        }
+    }
     pp_gather_section(&u->plan);
     add_watched(u);
     add_hot(u, strict ? add_once : add_current);

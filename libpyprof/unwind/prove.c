@@ -103,9 +103,19 @@ static bool looks_held(const pp_unwind *u, const pp_slot *slot)
 
 static void note_root(pp_slot *slot)
 {
-    if (slot->now.n > 0 && !slot->now.truncated) {
-        slot->root = slot->now.frames[slot->now.n - 1].address;
+    const pp_chain *chain = &slot->now;
+    if (chain->n == 0 || chain->truncated) {
+        return;
     }
+    const pp_raw_frame *last = &chain->frames[chain->n - 1];
+    slot->root = last->address;
+    if (slot->root_trusted || chain->n == 1) {
+        return;
+    }
+    bool shim = (last->offset_kind & 3) == PP_RAW_SHIM;
+    slot->root_shim = shim ? last->address : 0;
+    slot->root_top = last[-1].address;
+    slot->root_from = slot->walk_at;
 }
 
 /* An innermost frame that moved may have been left and entered again, and have

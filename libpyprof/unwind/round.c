@@ -15,7 +15,6 @@
 
 enum {
     LIST_ATTEMPTS = 3,
-    REPLAN_MASK = 63,  /* rounds after which unused pieces leave the plan */
     GIVE_UP_MISSES = 2 /* shortcuts that fail in a row before none is tried */
 };
 static const uint64_t FULL_NS = 10 * 1000 * 1000;
@@ -194,8 +193,7 @@ static bool take_shortcut(pp_unwind *u)
 static pyprof_status run_plan(pp_unwind *u, bool full)
 {
     bool serves = full ? u->plan_full : true;
-    if (u->plan_dirty || !serves || (!full && u->plan_full) ||
-        (u->round & REPLAN_MASK) == 0) {
+    if (pp_plan_is_due(u) || !serves || (!full && u->plan_full)) {
         if (!pp_plan_make(u, full)) {
             return PYPROF_ERR_NO_MEMORY;
         }

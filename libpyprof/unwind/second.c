@@ -76,6 +76,9 @@ pp_verdict pp_second_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
     for (uint32_t i = 0; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
         const uint8_t *p;
+        if (slot->root_trusted && i == chain->n - 1) {
+            return at == frame->address ? verdict : PP_CHANGED;
+        }
         if (at != frame->address ||
             (p = second_find(look, at, l->fr.size)) == NULL ||
             frame_code(l, frame, p) != frame->code) {
@@ -92,8 +95,13 @@ pp_verdict pp_second_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
     return at == slot->walk_at ? verdict : PP_CHANGED;
 }
 
-static bool second_step(const pp_unwind *u, pp_second *look, uint64_t *at)
+static bool second_step(const pp_unwind *u, const pp_slot *slot,
+                        pp_second *look, uint64_t *at)
 {
+    if (slot->root_trusted && *at == slot->root_shim) {
+        *at = slot->root_from;
+        return true;
+    }
     const uint8_t *p = second_find(look, *at, u->layout->fr.size);
     if (p == NULL) {
         return false;
@@ -114,18 +122,22 @@ uint32_t pp_second_sound(pp_unwind *u, const pp_slot *slot, pp_second *look)
         return 0;
     }
     for (uint64_t at = first; at != end; n++) {
-        if (n > u->opts.max_depth || !second_step(u, look, &at)) {
+        if (n > u->opts.max_depth || !second_step(u, slot, look, &at)) {
             return 0;
         }
     }
     uint64_t at = first;
     for (uint32_t skip = n; skip > chain->n; skip--) {
-        second_step(u, look, &at);
+        second_step(u, slot, look, &at);
     }
     uint32_t i = n < chain->n ? chain->n - n : 0;
     uint32_t since = i; /* from here to the root the two agree */
     for (; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
+        if (slot->root_trusted && at == slot->root_shim) {
+            since = frame->address == at ? since : i + 1;
+            break;
+        }
         const uint8_t *p = second_find(look, at, l->fr.size);
         if (at != frame->address || frame_code(l, frame, p) != frame->code ||
             frame_instr(l, p) != frame->instr) {

@@ -167,8 +167,8 @@ static bool drop_unseen_interps(pp_unwind *u)
 }
 
 /* Whether the thread at `at` of the order is one that has not run yet: up to
- * 3.11 its state carries the ids of the thread that makes it, from 3.12 on none.
- * States are put at the front of their list. */
+ * 3.11 its state carries the ids of the thread that makes it, from 3.12 on
+ * none. States are put at the front of their list. */
 static bool is_unborn(const pp_unwind *u, size_t at)
 {
     const pp_slot *slot = &u->slots[u->order[at]];

@@ -167,6 +167,7 @@ void pp_walk_begin(pp_slot *slot)
     slot->walk_missed = 0;
     slot->walk_begun = false;
     slot->entered = false;
+    slot->root_trusted = false;
     slot->outer = slot->outer_loop = 0;
     slot->loop = slot->cframe;
     slot->walk_at = slot->cframe == 0 ? slot->first_frame : 0;
@@ -474,6 +475,36 @@ static bool is_complete(const pp_unwind *u, const pp_slot *slot)
            (chain->frames[chain->n - 1].offset_kind & 3) == PP_RAW_SHIM;
 }
 
+/* Whether the walk has come to the shim below all other frames, by the frame
+ * that was above it when that was last proven. The C stack has nothing older
+ * that could end below, so it is read now and then only. */
+static bool is_root_shim(const pp_unwind *u, const pp_slot *slot)
+{
+    const pp_chain *chain = &slot->now;
+    return slot->walk_at == slot->root_shim && chain->n > 0 &&
+           chain->frames[chain->n - 1].address == slot->root_top &&
+           !pp_plan_whole(u) && u->care != PP_CARE_STOPPED;
+}
+
+static pp_walk take_root_shim(pp_unwind *u, pp_slot *slot)
+{
+    pp_chain *chain = &slot->now;
+    if (!pp_chain_reserve(&u->allocator, chain, chain->n + 1,
+                          u->opts.max_depth + 1)) {
+        return PP_WALK_FAULT;
+    }
+    chain->frames[chain->n++] = (pp_raw_frame){.address = slot->root_shim,
+                                               .entry = PP_NO_CODE,
+                                               .offset_kind = PP_RAW_SHIM};
+    slot->walk_at = slot->root_from;
+    slot->root_trusted = true;
+    if (!slot->entered) {
+        slot->entered = true;
+        slot->entered_from = slot->walk_at;
+    }
+    return is_complete(u, slot) ? PP_WALK_DONE : PP_WALK_BAD;
+}
+
 static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
 {
     const pp_layout *l = u->layout;
@@ -492,6 +523,9 @@ static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
         }
         if (slot->walk_at % sizeof(uint64_t) != 0) {
             return PP_WALK_BAD;
+        }
+        if (is_root_shim(u, slot)) {
+            return take_root_shim(u, slot);
         }
         bool extra = false;
         const uint8_t *p = pp_walk_find(u, slot->walk_at, l->fr.size, &extra);
@@ -513,8 +547,8 @@ static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
         if (!take_frame(u, slot, p)) {
             return PP_WALK_BAD;
         }
+        slot->used_extra |= extra;
         if (extra || (u->round & USED_MASK) == 0) {
-            slot->used_extra |= extra;
             note_frame(u, slot, address, is_shim(l, p));
         }
     }
