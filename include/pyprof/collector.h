@@ -254,7 +254,9 @@ PYPROF_API pyprof_status pyprof_collector_new(const pyprof_collector_ops *ops,
  * there from the start (::PYPROF_WRITER_IN_PLACE). ::pyprof_collector_write
  * with the same writer ends the file. A run that fails to write fails.
  *
- * @param writer NULL: not after all
+ * @param collector one that is not in a run
+ * @param writer    stays the caller's; NULL: not after all
+ * @param err       details of a failure, may be NULL
  * @retval PYPROF_ERR_UNSUPPORTED the format can't (no
  *                                ::PYPROF_COLLECTOR_STREAMS)
  * @retval PYPROF_ERR_BUSY a run has begun

@@ -37,19 +37,19 @@ typedef struct pyprof_replay_opts {
 
 /** What a file says of itself. Text is valid as long as the replay. */
 typedef struct pyprof_replay_info {
-    size_t sz;            /**< sizeof(pyprof_replay_info), set by the caller */
-    const char *path;     /**< as it was given */
-    const char *format;   /**< name of the format that writes it; static */
-    int32_t is_packed;    /**< 1: compressed */
-    int32_t is_swapped;   /**< 1: from a machine of the other byte order */
-    uint64_t file_bytes;  /**< its size */
-    uint64_t interval_ns; /**< as in pyprof_session */
-    uint64_t start_ns;
+    size_t sz;             /**< sizeof(pyprof_replay_info), set by the caller */
+    const char *path;      /**< as it was given */
+    const char *format;    /**< name of the format that writes it; static */
+    int32_t is_packed;     /**< 1: compressed */
+    int32_t is_swapped;    /**< 1: from a machine of the other byte order */
+    uint64_t file_bytes;   /**< its size */
+    uint64_t interval_ns;  /**< as in pyprof_session */
+    uint64_t start_ns;     /**< as in pyprof_session */
     int64_t start_unix_ns; /**< 0: not known */
     int64_t pid;           /**< 0: not known */
-    int32_t mode;
-    int32_t python_version;
-    uint64_t capture;
+    int32_t mode;          /**< as in pyprof_session, like the next two */
+    int32_t python_version; /**< 0: not known */
+    uint64_t capture;       /**< PYPROF_SAMPLE_ flags */
     /** after the run: 1 if the rest of it could not be read */
     int32_t is_damaged;
     int32_t reserved; /**< 0 */
@@ -105,7 +105,11 @@ PYPROF_API pyprof_status pyprof_replay_add_path(pyprof_replay *replay,
 /**
  * @brief The same with bytes in memory, which must outlive the run.
  *
- * @param name for messages and pyprof_replay_info.path; copied
+ * @param replay one that has not run
+ * @param name   for messages and pyprof_replay_info.path; copied
+ * @param data   the file's bytes
+ * @param size   how many
+ * @param err    details of a failure, may be NULL
  */
 PYPROF_API pyprof_status pyprof_replay_add_memory(pyprof_replay *replay,
                                                   const char *name,

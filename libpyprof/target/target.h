@@ -36,7 +36,7 @@ typedef struct pp_runtime {
     /* Where, from what a thread's identity points at, the system notes on which
      * CPU the thread executes (cpu_id of struct rseq); 0: not known. */
     int64_t cpu_word;
-    uint64_t image_base;  /* where the start of the file that has it is */
+    uint64_t image_base; /* where the start of the file that has it is */
     pp_found_by found_by;
     char path[256]; /* that file as the target names it, cut if long */
 } pp_runtime;

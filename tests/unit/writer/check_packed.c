@@ -29,7 +29,7 @@ static void fill(uint8_t *data, size_t size, int kind)
             data[i] = 'x';
             break;
         case 2: /* few bytes, many short matches */
-            data[i] = (uint8_t)"abcd"[r % 4];
+            data[i] = (uint8_t) "abcd"[r % 4];
             break;
         case 3: /* matches as far as they can be */
             data[i] = i < 32768 ? (uint8_t)r : data[i - 32768];
