@@ -16,7 +16,6 @@
  */
 #include "tracer/internal.h"
 
-#include <assert.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -420,8 +419,10 @@ pyprof_status pp_hub_get(const pp_pyapi *api, pp_hub **out, pyprof_error *err)
     }
     if (hub == NULL) {
         api->err_clear();
-        PP_TRY(hub_new(api, &hub, err));
-        assert(hub != NULL);
+        pyprof_status status = hub_new(api, &hub, err);
+        if (hub == NULL) {
+            return status;
+        }
         hub->hook_type = pp_pyapi_hook_type(api);
         capsule = hub->hook_type != NULL && dict != NULL
                       ? api->capsule_new(hub, CAPSULE, capsule_ended)

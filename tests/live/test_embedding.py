@@ -42,7 +42,7 @@ def look_at(path, config):
                    for frame in stack), result
         assert "inside" in harness.cli("dump", target.pid).stdout or \
             "<module>" in harness.cli("dump", target.pid).stdout
-    result = harness.cli("run", "-d", "0.7", "--collapsed", "-o", "-", "--",
+    result = harness.cli("run", "-d", "3", "--collapsed", "-o", "-", "--",
                          path, SCRIPT, env=environment)
     assert result.status == 0 and "embedded.py:inside:" in result.stdout, \
         result
