@@ -265,7 +265,7 @@ START_TEST(test_exec_meanwhile)
     pyprof_error err = PYPROF_ERROR_INIT;
     helper h = helper_start(run_execs, NULL);
     pp_os_process *process = open_process(h.pid);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 30; i++) {
         helper_say(&h, 'x');
         for (int k = 0; k < 10; k++) {
             tids t = {.n = 0};
