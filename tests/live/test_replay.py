@@ -81,7 +81,10 @@ def test_killed():
         path = os.path.join(folder, "killed.pyprof")
         program = os.path.join(folder, "long.py")
         with open(program, "w") as file:
-            file.write("print('ready', flush=True)\nwhile True:\n    pass\n")
+            # it ends with the command that is killed, which can't end it
+            file.write("import os\nparent = os.getppid()\n"
+                       "print('ready', flush=True)\n"
+                       "while os.getppid() == parent:\n    pass\n")
         with harness.running(
                 [harness.CLI, "run", "--pyprof", "-o", path, program]) as run:
             # three flushes, however slow the machine is
