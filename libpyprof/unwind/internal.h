@@ -287,6 +287,8 @@ bool pp_plan_whole(const pp_unwind *u);
 /* Adds what proves the code objects of each interpreter, where it has such. */
 void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u);
 /* Adds the word that tells where a thread was last (PP_CARE_HELD). */
+/* Adds who holds the GIL of an interpreter, where it has one. */
+void pp_plan_add_gil(pp_gather *g, const pp_unwind *u, const pp_interp *interp);
 void pp_plan_add_cpu(pp_gather *g, const pp_unwind *u, const pp_slot *slot);
 /* Adds to `check` what a second look at a chain needs: what says which frame is
  * current, and (in a later section) the frames. */

@@ -48,7 +48,7 @@ static void add_field(pp_gather *g, uint64_t base, uint32_t offset)
     }
 }
 
-static void add_gil(pp_gather *g, const pp_unwind *u, const pp_interp *interp)
+void pp_plan_add_gil(pp_gather *g, const pp_unwind *u, const pp_interp *interp)
 {
     const pp_layout *l = u->layout;
     if (interp->gil != 0 && l->gil_kind != PP_GIL_NONE) {
@@ -64,7 +64,7 @@ static void add_head(pp_unwind *u)
     for (size_t i = 0; i < u->n_interps; i++) {
         const pp_interp *interp = &u->interps[i];
         if (u->opts.all_threads) {
-            add_gil(&u->plan, u, interp);
+            pp_plan_add_gil(&u->plan, u, interp);
             add_field(&u->plan, interp->address, l->is.threads_head);
             add_field(&u->plan, interp->address, l->is.next);
         }
@@ -247,7 +247,8 @@ bool pp_plan_make(pp_unwind *u, bool full)
         /* Right beside these, as a rule. */
         add_field(&u->plan, u->interps[i].address, u->layout->is.gc_collecting);
         if (!u->opts.all_threads) {
-            add_gil(&u->plan, u, &u->interps[i]); /* proves nothing here */
+            pp_plan_add_gil(&u->plan, u,
+                            &u->interps[i]); /* proves nothing here */
         }
     }
     pp_gather_section(&u->plan);
@@ -257,7 +258,7 @@ bool pp_plan_make(pp_unwind *u, bool full)
     add_hot(u, strict ? add_twice : add_all);
     pp_gather_section(&u->plan);
     for (size_t i = 0; i < u->n_interps && u->opts.all_threads; i++) {
-        add_gil(&u->plan, u, &u->interps[i]);
+        pp_plan_add_gil(&u->plan, u, &u->interps[i]);
     }
     for (size_t i = 0; i < u->n_slots; i++) {
         if (u->slots[i].tstate != 0 && u->slots[i].hot) {

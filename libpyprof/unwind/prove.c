@@ -175,12 +175,8 @@ static pyprof_status look_again(pp_unwind *u, const uint32_t *slots, size_t n)
     }
     pp_gather_section(&u->check);
     for (size_t i = 0; i < u->n_interps; i++) {
-        const pp_layout *l = u->layout;
         if (u->interps[i].gil_known) {
-            pp_gather_add(&u->check, u->interps[i].gil + l->gil.last_holder, 8);
-            pp_gather_add(&u->check, u->interps[i].gil + l->gil.locked, 8);
-            pp_gather_add(&u->check, u->interps[i].gil + l->gil.switch_number,
-                          8);
+            pp_plan_add_gil(&u->check, u, &u->interps[i]);
         }
     }
     for (size_t i = 0; i < n; i++) {
