@@ -136,13 +136,11 @@ static pyprof_status read_round(pyprof_sampler *s, uint64_t now,
         return PYPROF_OK;
     }
     /* Where nothing can be held a look may still prove itself. */
-    pp_unwind_care care = PP_CARE_CHECKED;
-    size_t torn = round->n_torn;
-    if ((s->opts.flags & PYPROF_SAMPLE_NO_STOPS) == 0) {
-        care = stop_torn(s, round, now) == torn ? PP_CARE_STOPPED : care;
-    }
+    bool all_stopped = (s->opts.flags & PYPROF_SAMPLE_NO_STOPS) == 0 &&
+                       stop_torn(s, round, now) == round->n_torn;
     pp_bump(&s->counts.retries, 1);
-    pyprof_status status = pp_unwind_again(s->unwind, now, care, round);
+    pyprof_status status = pp_unwind_again(
+        s->unwind, now, all_stopped ? PP_CARE_STOPPED : PP_CARE_CHECKED, round);
     pp_take_release(s);
     return status;
 }
