@@ -341,8 +341,8 @@ pyprof_status pp_threads_list_main(pp_unwind *u, bool *out_done);
 
 /* Whether what proves that a thread stands still is known (PP_CARE_HELD). */
 bool pp_prove_can_hold(const pp_unwind *u, const pp_slot *slot);
-/* Whether the threads that may run stood still while the plan was read. */
-void pp_prove_held(pp_unwind *u);
+/* Whether the first n slots of `work` stood still while the plan was read. */
+void pp_prove_held(pp_unwind *u, size_t n);
 
 /* Whether a thread could run while this round read it. */
 bool pp_prove_may_run(const pp_unwind *u, const pp_slot *slot);

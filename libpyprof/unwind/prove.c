@@ -87,11 +87,11 @@ static void note_held_cpu(pp_unwind *u)
     }
 }
 
-void pp_prove_held(pp_unwind *u)
+void pp_prove_held(pp_unwind *u, size_t n)
 {
     note_held_cpu(u);
-    for (size_t i = 0; i < u->n_order; i++) {
-        see_cpu(u, &u->slots[u->order[i]], &u->tail);
+    for (size_t i = 0; i < n; i++) {
+        see_cpu(u, &u->slots[u->work[i]], &u->tail);
     }
 }
 

@@ -131,7 +131,7 @@ static pyprof_status take_threads(pp_unwind *u, pp_round *out)
     if (!choose_work(u, &n)) {
         return PYPROF_ERR_NO_MEMORY;
     }
-    pp_prove_held(u);
+    pp_prove_held(u, n);
     PP_TRY(walk_all(u, n));
     PP_TRY(pp_codes_resolve(u, u->work, n));
     PP_TRY(pp_prove(u, n));
@@ -343,7 +343,7 @@ static pyprof_status look_at_torn(pp_unwind *u)
     }
     n = there;
     u->extra.n_wants = 0;
-    pp_prove_held(u);
+    pp_prove_held(u, n);
     PP_TRY(walk_all(u, n));
     PP_TRY(pp_codes_resolve(u, u->work, n));
     return pp_prove(u, n);
