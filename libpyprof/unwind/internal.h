@@ -129,6 +129,8 @@ typedef struct pp_old_chunk {
     uint32_t used;
 } pp_old_chunk;
 
+enum { PP_MAX_SHIM = 128 }; /* bytes of a frame's head; larger ones are read */
+
 enum { PP_MAX_SIDES = 4096, PP_MAX_OLD_CHUNKS = 512 };
 
 typedef enum pp_walk {
@@ -181,10 +183,11 @@ typedef struct pp_slot {
     uint32_t sound; /* torn: frames from the root that are sure */
     uint32_t same;  /* frames from the root equal to the last chain */
     uint64_t root;  /* outermost frame of the last chain that was proven */
-    /* The shim below all others of that chain, if it ended in one, the frame
-     * above that, and where the shim leads. */
-    uint64_t root_shim, root_top, root_from;
-    bool root_trusted; /* this round's chain ends in it, unread */
+    /* The shim that this chain ends in, as it was read; and the one that the
+     * last proven chain ended in, with the frame above it. */
+    uint64_t met_shim, root_shim, root_top;
+    uint8_t met_bytes[PP_MAX_SHIM], root_bytes[PP_MAX_SHIM];
+    bool root_kept; /* this round's chain ends in the latter, unread */
     pp_chain now;
     /* the last round that was recorded */
     pp_chain last;
@@ -284,11 +287,11 @@ bool pp_plan_make(pp_unwind *u, bool full);
 bool pp_plan_is_due(const pp_unwind *u);
 /* Whether this round reads also what the others take as it was. */
 bool pp_plan_whole(const pp_unwind *u);
+/* Adds who holds the GIL of an interpreter, where it has one. */
+void pp_plan_add_gil(pp_gather *g, const pp_unwind *u, const pp_interp *interp);
 /* Adds what proves the code objects of each interpreter, where it has such. */
 void pp_plan_add_proofs(pp_gather *g, const pp_unwind *u);
 /* Adds the word that tells where a thread was last (PP_CARE_HELD). */
-/* Adds who holds the GIL of an interpreter, where it has one. */
-void pp_plan_add_gil(pp_gather *g, const pp_unwind *u, const pp_interp *interp);
 void pp_plan_add_cpu(pp_gather *g, const pp_unwind *u, const pp_slot *slot);
 /* Adds to `check` what a second look at a chain needs: what says which frame is
  * current, and (in a later section) the frames. */

@@ -109,13 +109,12 @@ static void note_root(pp_slot *slot)
     }
     const pp_raw_frame *last = &chain->frames[chain->n - 1];
     slot->root = last->address;
-    if (slot->root_trusted || chain->n == 1) {
+    if (slot->root_kept || chain->n == 1) {
         return;
     }
-    bool shim = (last->offset_kind & 3) == PP_RAW_SHIM;
-    slot->root_shim = shim ? last->address : 0;
+    slot->root_shim = slot->met_shim;
     slot->root_top = last[-1].address;
-    slot->root_from = slot->walk_at;
+    memcpy(slot->root_bytes, slot->met_bytes, sizeof(slot->root_bytes));
 }
 
 /* An innermost frame that moved may have been left and entered again, and have

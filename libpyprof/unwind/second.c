@@ -8,12 +8,19 @@
 #include "unwind/internal.h"
 
 /* What a second look has of a place; what it does not look at again (a shim,
- * the thread state: see plan.c) stands as it was read in between. */
-static const uint8_t *second_find(pp_second *look, uint64_t address,
-                                  uint64_t size)
+ * the thread state: see plan.c) stands as it was read in between, and what not
+ * even the first one read as that took it. */
+static const uint8_t *second_find(const pp_slot *slot, pp_second *look,
+                                  uint64_t address, uint64_t size)
 {
     const uint8_t *p = pp_view_find(&look->after, address, size);
-    return p != NULL ? p : pp_view_find(&look->between, address, size);
+    if (p == NULL) {
+        p = pp_view_find(&look->between, address, size);
+    }
+    if (p == NULL && slot->root_kept && address == slot->root_shim) {
+        p = slot->root_bytes;
+    }
+    return p;
 }
 
 /* The frame that a second look finds current; false when it isn't there. */
@@ -21,7 +28,7 @@ static bool second_first(const pp_unwind *u, const pp_slot *slot,
                          pp_second *look, uint64_t *out)
 {
     const pp_layout *l = u->layout;
-    const uint8_t *p = second_find(look, slot->tstate + l->ts.frame, 8);
+    const uint8_t *p = second_find(slot, look, slot->tstate + l->ts.frame, 8);
     if (p == NULL) {
         return false;
     }
@@ -33,7 +40,7 @@ static bool second_first(const pp_unwind *u, const pp_slot *slot,
         return false;
     }
     for (uint64_t loop = slot->cframe; loop != 0;) {
-        p = second_find(look, loop + l->cframe.current_frame, 8);
+        p = second_find(slot, look, loop + l->cframe.current_frame, 8);
         if (p == NULL) {
             return false;
         }
@@ -76,11 +83,8 @@ pp_verdict pp_second_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
     for (uint32_t i = 0; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
         const uint8_t *p;
-        if (slot->root_trusted && i == chain->n - 1) {
-            return at == frame->address ? verdict : PP_CHANGED;
-        }
         if (at != frame->address ||
-            (p = second_find(look, at, l->fr.size)) == NULL ||
+            (p = second_find(slot, look, at, l->fr.size)) == NULL ||
             frame_code(l, frame, p) != frame->code) {
             return PP_CHANGED;
         }
@@ -98,11 +102,7 @@ pp_verdict pp_second_verify(pp_unwind *u, const pp_slot *slot, pp_second *look)
 static bool second_step(const pp_unwind *u, const pp_slot *slot,
                         pp_second *look, uint64_t *at)
 {
-    if (slot->root_trusted && *at == slot->root_shim) {
-        *at = slot->root_from;
-        return true;
-    }
-    const uint8_t *p = second_find(look, *at, u->layout->fr.size);
+    const uint8_t *p = second_find(slot, look, *at, u->layout->fr.size);
     if (p == NULL) {
         return false;
     }
@@ -134,11 +134,7 @@ uint32_t pp_second_sound(pp_unwind *u, const pp_slot *slot, pp_second *look)
     uint32_t since = i; /* from here to the root the two agree */
     for (; i < chain->n; i++) {
         const pp_raw_frame *frame = &chain->frames[i];
-        if (slot->root_trusted && at == slot->root_shim) {
-            since = frame->address == at ? since : i + 1;
-            break;
-        }
-        const uint8_t *p = second_find(look, at, l->fr.size);
+        const uint8_t *p = second_find(slot, look, at, l->fr.size);
         if (at != frame->address || frame_code(l, frame, p) != frame->code ||
             frame_instr(l, p) != frame->instr) {
             since = i + 1;

@@ -167,7 +167,8 @@ void pp_walk_begin(pp_slot *slot)
     slot->walk_missed = 0;
     slot->walk_begun = false;
     slot->entered = false;
-    slot->root_trusted = false;
+    slot->root_kept = false;
+    slot->met_shim = 0;
     slot->outer = slot->outer_loop = 0;
     slot->loop = slot->cframe;
     slot->walk_at = slot->cframe == 0 ? slot->first_frame : 0;
@@ -486,23 +487,26 @@ static bool is_root_shim(const pp_unwind *u, const pp_slot *slot)
            !pp_plan_whole(u) && u->care != PP_CARE_STOPPED;
 }
 
-static pp_walk take_root_shim(pp_unwind *u, pp_slot *slot)
+/* The frame that the walk has come to; NULL when it isn't at hand. */
+static const uint8_t *find_frame(pp_unwind *u, pp_slot *slot, bool *out_extra)
 {
-    pp_chain *chain = &slot->now;
-    if (!pp_chain_reserve(&u->allocator, chain, chain->n + 1,
-                          u->opts.max_depth + 1)) {
-        return PP_WALK_FAULT;
+    if (is_root_shim(u, slot)) {
+        slot->root_kept = true;
+        return slot->root_bytes;
     }
-    chain->frames[chain->n++] = (pp_raw_frame){.address = slot->root_shim,
-                                               .entry = PP_NO_CODE,
-                                               .offset_kind = PP_RAW_SHIM};
-    slot->walk_at = slot->root_from;
-    slot->root_trusted = true;
-    if (!slot->entered) {
-        slot->entered = true;
-        slot->entered_from = slot->walk_at;
+    return pp_walk_find(u, slot->walk_at, u->layout->fr.size, out_extra);
+}
+
+/* Keeps a shim that nothing is below, until the chain is proven. */
+static void note_last_shim(const pp_unwind *u, pp_slot *slot, uint64_t address,
+                           const uint8_t *p)
+{
+    uint32_t size = u->layout->fr.size;
+    bool last = slot->walk_at == 0 || slot->walk_at == slot->bottom;
+    if (last && size <= sizeof(slot->met_bytes) && is_shim(u->layout, p)) {
+        slot->met_shim = address;
+        memcpy(slot->met_bytes, p, size);
     }
-    return is_complete(u, slot) ? PP_WALK_DONE : PP_WALK_BAD;
 }
 
 static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
@@ -524,11 +528,8 @@ static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
         if (slot->walk_at % sizeof(uint64_t) != 0) {
             return PP_WALK_BAD;
         }
-        if (is_root_shim(u, slot)) {
-            return take_root_shim(u, slot);
-        }
         bool extra = false;
-        const uint8_t *p = pp_walk_find(u, slot->walk_at, l->fr.size, &extra);
+        const uint8_t *p = find_frame(u, slot, &extra);
         if (p == NULL) {
             if (slot->walk_missed++ > 2) {
                 return PP_WALK_FAULT;
@@ -547,6 +548,7 @@ static pp_walk walk_frames(pp_unwind *u, pp_slot *slot)
         if (!take_frame(u, slot, p)) {
             return PP_WALK_BAD;
         }
+        note_last_shim(u, slot, address, p);
         slot->used_extra |= extra;
         if (extra || (u->round & USED_MASK) == 0) {
             note_frame(u, slot, address, is_shim(l, p));
