@@ -241,6 +241,22 @@ static pyprof_status find_in(pid_t pid, pp_runtime *out, pyprof_error *err)
     return status;
 }
 
+/* glibc 2.35+ */
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+extern const unsigned int __rseq_size __attribute__((weak));
+
+/* The helper has the same C library as this process. */
+static int64_t expected_cpu_word(void)
+{
+    enum { CPU_ID = 4 };
+#if defined(__x86_64__)
+    if (&__rseq_offset != NULL && &__rseq_size != NULL && __rseq_size > 0) {
+        return __rseq_offset + CPU_ID;
+    }
+#endif
+    return 0;
+}
+
 /* Starts what was added, and expects image `which` to be found. */
 static void expect_found(size_t which, uint32_t hex, pp_found_by found_by)
 {
@@ -253,6 +269,7 @@ static void expect_found(size_t which, uint32_t hex, pp_found_by found_by)
     ck_assert_uint_eq(found.hex_version, hex);
     ck_assert_int_eq(found.found_by, found_by);
     ck_assert_uint_eq(found.image_base, address_of(bases[which]));
+    ck_assert_int_eq(found.cpu_word, expected_cpu_word());
     ck_assert_ptr_nonnull(strstr(found.path, images[which].path));
     ck_assert_uint_eq(found.build,
                       images[which].threaded != 0 ? PP_BUILD_FREE_THREADED : 0);
