@@ -431,23 +431,17 @@ static pyprof_status finish(void *self, const pyprof_summary *summary,
     return status;
 }
 
-static void *make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void init(void *self, const pyprof_format_opts *opts)
 {
-    binary *b = pp_calloc(a, 1, sizeof(*b));
-    if (b != NULL) {
-        b->allocator = *a;
-        b->flags = opts->flags;
-        forget(b);
-    }
-    return b;
+    binary *b = self;
+    b->flags = opts->flags;
+    forget(b);
 }
 
 static void destroy(void *self)
 {
     binary *b = self;
     forget(b);
-    const pp_allocator a = b->allocator;
-    pp_free(&a, b);
 }
 
 const pp_format pp_format_binary = {
@@ -458,5 +452,6 @@ const pp_format pp_format_binary = {
             .finish = finish,
             .free = destroy,
         },
-    .make = make,
+    .size = sizeof(binary),
+    .init = init,
 };

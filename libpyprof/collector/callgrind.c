@@ -299,21 +299,14 @@ static void callgrind_free(void *self)
     callgrind *c = self;
     pp_counts_free(&c->counts);
     pp_calls_free(&c->calls);
-    const pp_allocator allocator = c->allocator;
-    pp_free(&allocator, c);
 }
 
-static void *callgrind_make(const pp_allocator *a,
-                            const pyprof_format_opts *opts)
+static void callgrind_init(void *self, const pyprof_format_opts *opts)
 {
+    callgrind *c = self;
     PP_UNUSED(opts);
-    callgrind *c = pp_calloc(a, 1, sizeof(*c));
-    if (c != NULL) {
-        c->allocator = *a;
-        pp_counts_init(&c->counts, &c->allocator);
-        pp_calls_init(&c->calls, &c->allocator);
-    }
-    return c;
+    pp_counts_init(&c->counts, &c->allocator);
+    pp_calls_init(&c->calls, &c->allocator);
 }
 
 const pp_format pp_format_callgrind = {
@@ -322,5 +315,6 @@ const pp_format pp_format_callgrind = {
             .finish = callgrind_finish,
             .free = callgrind_free,
             .calls = callgrind_calls},
-    .make = callgrind_make,
+    .size = sizeof(callgrind),
+    .init = callgrind_init,
 };

@@ -361,20 +361,13 @@ static void collapsed_free(void *self)
 {
     collapsed *c = self;
     pp_map_free(&c->counts);
-    const pp_allocator allocator = c->allocator;
-    pp_free(&allocator, c);
 }
 
-static void *collapsed_make(const pp_allocator *a,
-                            const pyprof_format_opts *opts)
+static void collapsed_init(void *self, const pyprof_format_opts *opts)
 {
+    collapsed *c = self;
     PP_UNUSED(opts);
-    collapsed *c = pp_calloc(a, 1, sizeof(*c));
-    if (c != NULL) {
-        c->allocator = *a;
-        pp_map_init(&c->counts, &c->allocator);
-    }
-    return c;
+    pp_map_init(&c->counts, &c->allocator);
 }
 
 const pp_format pp_format_collapsed = {
@@ -382,5 +375,6 @@ const pp_format pp_format_collapsed = {
             .sample = collapsed_sample,
             .finish = collapsed_finish,
             .free = collapsed_free},
-    .make = collapsed_make,
+    .size = sizeof(collapsed),
+    .init = collapsed_init,
 };

@@ -31,6 +31,7 @@ struct pyprof_collector {
     pp_allocator allocator;
     pyprof_collector_ops ops;
     void *self;
+    bool owns_self;
     collector_state state;
     pyprof_tables *tables; /* NULL before the first begin */
     pyprof_writer *next;   /* of the next run; NULL: it doesn't stream */
@@ -60,6 +61,26 @@ pyprof_status pp_collector_new(const pyprof_collector_ops *ops, void *self,
     return PYPROF_OK;
 }
 
+pyprof_status pp_collector_new_own(const pyprof_collector_ops *ops, size_t size,
+                                   const pp_allocator *allocator,
+                                   void **out_self, pyprof_collector **out,
+                                   pyprof_error *err)
+{
+    pp_allocator *self = pp_calloc(allocator, 1, size);
+    if (self == NULL) {
+        return pp_error_memory(err, "a collector");
+    }
+    *self = *allocator;
+    pyprof_status status = pp_collector_new(ops, self, allocator, out, err);
+    if (status != PYPROF_OK) {
+        pp_free(allocator, self);
+        return status;
+    }
+    (*out)->owns_self = true;
+    *out_self = self;
+    return PYPROF_OK;
+}
+
 const char *pp_collector_name(const pyprof_collector *c)
 {
     return c->ops.name != NULL ? c->ops.name : "collector";
@@ -75,6 +96,9 @@ void pp_collector_free(pyprof_collector *c)
     }
     pp_tables_unref(c->tables);
     const pp_allocator allocator = c->allocator;
+    if (c->owns_self) {
+        pp_free(&allocator, c->self);
+    }
     pp_free(&allocator, c);
 }
 

@@ -15,12 +15,22 @@
 /* ---- how a format is made ---------------------------------------------- */
 
 typedef struct pp_format {
-    /* name and caps come from formats.def */
+    /* name and caps come from formats.def; `free` as in pp_collector_new_own */
     pyprof_collector_ops ops;
-    /* What the slots get as `self`; NULL when out of memory. Both arguments are
-     * whole and checked, and gone afterwards: copy what is needed. */
-    void *(*make)(const pp_allocator *a, const pyprof_format_opts *opts);
+    /* Of what the slots get as `self`: see pp_collector_new_own. */
+    size_t size;
+    /* Completes it. `opts` is whole and checked, and gone afterwards: copy what
+     * is needed. */
+    void (*init)(void *self, const pyprof_format_opts *opts);
 } pp_format;
+
+/* A collector that owns its `self`: `size` bytes that begin with a pp_allocator
+ * to use, zeros behind it. The `free` slot gives back what those hold, but not
+ * themselves. PYPROF_ERR_NO_MEMORY. */
+pyprof_status pp_collector_new_own(const pyprof_collector_ops *ops, size_t size,
+                                   const pp_allocator *allocator,
+                                   void **out_self, pyprof_collector **out,
+                                   pyprof_error *err);
 
 #define PP_FORMAT(id, name, suffix, description, caps) \
     extern const pp_format pp_format_##id;

@@ -86,19 +86,15 @@ pyprof_status pp_collector_new_format(const char *format,
     PP_TRY(check_opts(opts, err));
     pp_allocator allocator;
     PP_TRY(pp_alloc_init(&allocator, opts->allocator, err));
-    void *self = row->format->make(&allocator, opts);
-    if (self == NULL) {
-        return pp_error_memory(err, "a collector");
-    }
     pyprof_collector_ops ops = row->format->ops;
     ops.sz = sizeof(ops);
     ops.name = row->name;
     ops.caps = row->caps;
-    pyprof_status status = pp_collector_new(&ops, self, &allocator, out, err);
-    if (status != PYPROF_OK) {
-        ops.free(self);
-    }
-    return status;
+    void *self;
+    PP_TRY(pp_collector_new_own(&ops, row->format->size, &allocator, &self, out,
+                                err));
+    row->format->init(self, opts);
+    return PYPROF_OK;
 }
 
 pyprof_status pp_collector_format(uint32_t index, pyprof_format_info *out)

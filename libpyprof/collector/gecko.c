@@ -190,23 +190,17 @@ static pyprof_status finish(void *self, const pyprof_summary *summary,
     return pp_gecko_write(g, writer, err);
 }
 
-static void *make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void init(void *self, const pyprof_format_opts *opts)
 {
-    gecko *g = pp_calloc(a, 1, sizeof(*g));
+    gecko *g = self;
     PP_UNUSED(opts);
-    if (g != NULL) {
-        g->allocator = *a;
-        forget(g);
-    }
-    return g;
+    forget(g);
 }
 
 static void destroy(void *self)
 {
     gecko *g = self;
     forget(g);
-    const pp_allocator a = g->allocator;
-    pp_free(&a, g);
 }
 
 const pp_format pp_format_gecko = {
@@ -217,5 +211,6 @@ const pp_format pp_format_gecko = {
             .finish = finish,
             .free = destroy,
         },
-    .make = make,
+    .size = sizeof(gecko),
+    .init = init,
 };

@@ -423,23 +423,17 @@ static pyprof_status finish(void *self, const pyprof_summary *summary,
     return end_line(j, "}\n", writer, err);
 }
 
-static void *make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void init(void *self, const pyprof_format_opts *opts)
 {
-    jsonl *j = pp_calloc(a, 1, sizeof(*j));
+    jsonl *j = self;
     PP_UNUSED(opts);
-    if (j != NULL) {
-        j->allocator = *a;
-        forget(j);
-    }
-    return j;
+    forget(j);
 }
 
 static void destroy(void *self)
 {
     jsonl *j = self;
     forget(j);
-    const pp_allocator a = j->allocator;
-    pp_free(&a, j);
 }
 
 const pp_format pp_format_jsonl = {
@@ -450,5 +444,6 @@ const pp_format pp_format_jsonl = {
             .finish = finish,
             .free = destroy,
         },
-    .make = make,
+    .size = sizeof(jsonl),
+    .init = init,
 };

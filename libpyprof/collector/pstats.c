@@ -306,20 +306,14 @@ static void pstats_free(void *self)
     pstats *p = self;
     pp_counts_free(&p->counts);
     pp_calls_free(&p->calls);
-    const pp_allocator allocator = p->allocator;
-    pp_free(&allocator, p);
 }
 
-static void *pstats_make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void pstats_init(void *self, const pyprof_format_opts *opts)
 {
-    pstats *p = pp_calloc(a, 1, sizeof(*p));
-    if (p != NULL) {
-        p->allocator = *a;
-        pp_counts_init(&p->counts, &p->allocator);
-        pp_calls_init(&p->calls, &p->allocator);
-        p->has_mark = (opts->flags & PYPROF_FORMAT_SAMPLED_MARK) != 0;
-    }
-    return p;
+    pstats *p = self;
+    pp_counts_init(&p->counts, &p->allocator);
+    pp_calls_init(&p->calls, &p->allocator);
+    p->has_mark = (opts->flags & PYPROF_FORMAT_SAMPLED_MARK) != 0;
 }
 
 const pp_format pp_format_pstats = {
@@ -328,5 +322,6 @@ const pp_format pp_format_pstats = {
             .finish = pstats_finish,
             .free = pstats_free,
             .calls = pstats_calls},
-    .make = pstats_make,
+    .size = sizeof(pstats),
+    .init = pstats_init,
 };

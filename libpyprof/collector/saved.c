@@ -479,23 +479,17 @@ static pyprof_status finish(void *self, const pyprof_summary *summary,
     return PYPROF_OK;
 }
 
-static void *make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void init(void *self, const pyprof_format_opts *opts)
 {
-    saved *s = pp_calloc(a, 1, sizeof(*s));
-    if (s != NULL) {
-        s->allocator = *a;
-        s->flags = opts->flags;
-        forget(s);
-    }
-    return s;
+    saved *s = self;
+    s->flags = opts->flags;
+    forget(s);
 }
 
 static void destroy(void *self)
 {
     saved *s = self;
     forget(s);
-    const pp_allocator a = s->allocator;
-    pp_free(&a, s);
 }
 
 const pp_format pp_format_saved = {
@@ -506,5 +500,6 @@ const pp_format pp_format_saved = {
             .finish = finish,
             .free = destroy,
         },
-    .make = make,
+    .size = sizeof(saved),
+    .init = init,
 };

@@ -275,23 +275,17 @@ static void table_free(void *self)
 {
     table *t = self;
     pp_counts_free(&t->counts);
-    const pp_allocator allocator = t->allocator;
-    pp_free(&allocator, t);
 }
 
 #define LIMIT_DEFAULT 15
 
-static void *table_make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void table_init(void *self, const pyprof_format_opts *opts)
 {
-    table *t = pp_calloc(a, 1, sizeof(*t));
-    if (t != NULL) {
-        t->allocator = *a;
-        pp_counts_init(&t->counts, &t->allocator);
-        t->sort = opts->sort;
-        t->limit = opts->limit == 0 ? LIMIT_DEFAULT : opts->limit;
-        t->flags = opts->flags;
-    }
-    return t;
+    table *t = self;
+    pp_counts_init(&t->counts, &t->allocator);
+    t->sort = opts->sort;
+    t->limit = opts->limit == 0 ? LIMIT_DEFAULT : opts->limit;
+    t->flags = opts->flags;
 }
 
 const pp_format pp_format_table = {
@@ -299,5 +293,6 @@ const pp_format pp_format_table = {
             .sample = table_sample,
             .finish = table_finish,
             .free = table_free},
-    .make = table_make,
+    .size = sizeof(table),
+    .init = table_init,
 };

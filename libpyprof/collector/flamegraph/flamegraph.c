@@ -120,19 +120,12 @@ static void flame_free(void *self)
     pp_map_free(&f->counts);
     pp_flame_log_free(&f->log);
     pp_free(&f->allocator, f->threads);
-    const pp_allocator allocator = f->allocator;
-    pp_free(&allocator, f);
 }
 
-static pp_flame *new_flame(const pp_allocator *a)
+static void init_flame(pp_flame *f)
 {
-    pp_flame *f = pp_calloc(a, 1, sizeof(*f));
-    if (f != NULL) {
-        f->allocator = *a;
-        pp_map_init(&f->counts, &f->allocator);
-        pp_flame_log_init(&f->log, &f->allocator, LOG_RUNS_MAX);
-    }
-    return f;
+    pp_map_init(&f->counts, &f->allocator);
+    pp_flame_log_init(&f->log, &f->allocator, LOG_RUNS_MAX);
 }
 
 /* ---- the baseline ---------------------------------------------------------
@@ -168,18 +161,12 @@ static const pyprof_collector_ops baseline_ops = {
 /* Has the saved profile driven into a collector of its own. */
 static pyprof_status read_baseline(pp_flame *f, pyprof_error *err)
 {
-    pp_flame *before = new_flame(&f->allocator);
-    pyprof_collector *c = NULL;
-    if (before == NULL) {
-        return pp_error_memory(err, "the baseline");
-    }
-    pyprof_status status =
-        pp_collector_new(&baseline_ops, before, &f->allocator, &c, err);
-    if (status != PYPROF_OK) {
-        flame_free(before);
-        return status;
-    }
-    status = f->drive_baseline(f->baseline_user, c, err);
+    void *before;
+    pyprof_collector *c;
+    PP_TRY(pp_collector_new_own(&baseline_ops, sizeof(pp_flame), &f->allocator,
+                                &before, &c, err));
+    init_flame(before);
+    pyprof_status status = f->drive_baseline(f->baseline_user, c, err);
     if (status == PYPROF_OK) {
         status = pp_collector_write(c, NULL, err); /* for its summary */
     }
@@ -232,26 +219,22 @@ static pyprof_status flame_finish(void *self, const pyprof_summary *summary,
     return pp_flame_write(self, summary, writer, err);
 }
 
-static void *flame_make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void flame_init(void *self, const pyprof_format_opts *opts)
 {
-    pp_flame *f = new_flame(a);
-    if (f != NULL) {
-        f->source = (pp_source_reader){.allocator = &f->allocator,
-                                       .read = opts->source,
-                                       .user = opts->source_user};
-    }
-    return f;
+    pp_flame *f = self;
+    init_flame(f);
+    f->source = (pp_source_reader){.allocator = &f->allocator,
+                                   .read = opts->source,
+                                   .user = opts->source_user};
 }
 
-static void *diff_make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void diff_init(void *self, const pyprof_format_opts *opts)
 {
-    pp_flame *f = flame_make(a, opts);
-    if (f != NULL) {
-        f->is_diff = true;
-        f->drive_baseline = opts->baseline;
-        f->baseline_user = opts->baseline_user;
-    }
-    return f;
+    pp_flame *f = self;
+    flame_init(f, opts);
+    f->is_diff = true;
+    f->drive_baseline = opts->baseline;
+    f->baseline_user = opts->baseline_user;
 }
 
 const pp_format pp_format_flamegraph = {
@@ -259,7 +242,8 @@ const pp_format pp_format_flamegraph = {
             .sample = flame_sample,
             .finish = flame_finish,
             .free = flame_free},
-    .make = flame_make,
+    .size = sizeof(pp_flame),
+    .init = flame_init,
 };
 
 const pp_format pp_format_diff_flamegraph = {
@@ -267,5 +251,6 @@ const pp_format pp_format_diff_flamegraph = {
             .sample = flame_sample,
             .finish = flame_finish,
             .free = flame_free},
-    .make = diff_make,
+    .size = sizeof(pp_flame),
+    .init = diff_init,
 };

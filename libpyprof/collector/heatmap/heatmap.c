@@ -48,21 +48,15 @@ static void heatmap_free(void *self)
 {
     heatmap *h = self;
     pp_counts_free(&h->counts);
-    const pp_allocator allocator = h->allocator;
-    pp_free(&allocator, h);
 }
 
-static void *heatmap_make(const pp_allocator *a, const pyprof_format_opts *opts)
+static void heatmap_init(void *self, const pyprof_format_opts *opts)
 {
-    heatmap *h = pp_calloc(a, 1, sizeof(*h));
-    if (h != NULL) {
-        h->allocator = *a;
-        pp_counts_init(&h->counts, &h->allocator);
-        h->source = (pp_source_reader){.allocator = &h->allocator,
-                                       .read = opts->source,
-                                       .user = opts->source_user};
-    }
-    return h;
+    heatmap *h = self;
+    pp_counts_init(&h->counts, &h->allocator);
+    h->source = (pp_source_reader){.allocator = &h->allocator,
+                                   .read = opts->source,
+                                   .user = opts->source_user};
 }
 
 const pp_format pp_format_heatmap = {
@@ -70,5 +64,6 @@ const pp_format pp_format_heatmap = {
             .sample = heatmap_sample,
             .finish = heatmap_finish,
             .free = heatmap_free},
-    .make = heatmap_make,
+    .size = sizeof(heatmap),
+    .init = heatmap_init,
 };
