@@ -41,17 +41,6 @@ typedef struct binary_state {
     double rate, seconds, errors, missed;
 } binary_state;
 
-static pyprof_status no_memory(pyprof_error *err)
-{
-    return pp_error_memory(err, "a saved profile");
-}
-
-static pyprof_status damaged(const pp_source *source, const char *what,
-                             pyprof_error *err)
-{
-    return pp_source_corrupt(source, err, "%s", what);
-}
-
 /* ---- head and foot ----------------------------------------------------- */
 
 static uint64_t fixed(const pp_source *source, const uint8_t *at, unsigned size)
@@ -106,10 +95,10 @@ static pyprof_status read_footer(pp_source *source, pyprof_error *err)
         pp_input_read(&source->input, size - PP_BINARY_FOOTER, bytes,
                       PP_BINARY_FOOTER) != PP_BINARY_FOOTER ||
         fixed(source, bytes + 8, 8) != size) {
-        return damaged(source,
-                       "the file has no end: it is cut off, or what wrote it "
-                       "was stopped",
-                       err);
+        return pp_source_corrupt(
+            source, err,
+            "the file has no end: it is cut off, or what wrote it "
+            "was stopped");
     }
     b->n_strings = (uint32_t)fixed(source, bytes, 4);
     b->n_frames = (uint32_t)fixed(source, bytes + 4, 4);
@@ -119,7 +108,8 @@ static pyprof_status read_footer(pp_source *source, pyprof_error *err)
         b->frames_at > b->tables_end ||
         b->n_strings > b->frames_at - b->strings_at ||
         b->n_frames > (b->tables_end - b->frames_at) / 7) {
-        return damaged(source, "tables that can't be where they are", err);
+        return pp_source_corrupt(source, err,
+                                 "tables that can't be where they are");
     }
     return PYPROF_OK;
 }
@@ -137,7 +127,7 @@ static pyprof_status read_head(pp_source *source, pyprof_error *err)
     uint8_t head[PP_BINARY_HEAD];
     if (pp_input_read(&source->input, 0, head, sizeof(head)) !=
         (int64_t)sizeof(head)) {
-        return damaged(source, "the file ends within its head", err);
+        return pp_source_corrupt(source, err, "the file ends within its head");
     }
     source->is_swapped = fixed(source, head, 4) != PP_BINARY_MAGIC;
     uint64_t version = fixed(source, head + 4, 4);
@@ -155,7 +145,7 @@ static pyprof_status read_head(pp_source *source, pyprof_error *err)
     uint64_t start_us = fixed(source, head + 12, 8);
     uint64_t flags = fixed(source, head + 60, 4);
     if (interval_us > UINT64_MAX / 1000 || start_us > UINT64_MAX / 1000) {
-        return damaged(source, "a wrong interval or start", err);
+        return pp_source_corrupt(source, err, "a wrong interval or start");
     }
     source->is_packed = packed == 1;
     session->interval_ns = interval_us * 1000;
@@ -179,14 +169,14 @@ static pyprof_status read_strings(pp_source *source, pp_arena *arena,
         uint64_t size;
         if (!pp_feed_varint(&source->feed, &size) ||
             size > b->frames_at - b->strings_at) {
-            return damaged(source, "a wrong table of strings", err);
+            return pp_source_corrupt(source, err, "a wrong table of strings");
         }
         char *text = pp_arena_alloc(arena, (size_t)size + 1);
         if (text == NULL) {
-            return no_memory(err);
+            return pp_source_memory(err);
         }
         if (!pp_feed_take(&source->feed, text, (size_t)size)) {
-            return damaged(source, "a wrong table of strings", err);
+            return pp_source_corrupt(source, err, "a wrong table of strings");
         }
         strings[i] = (pyprof_text){.data = text, .size = size};
     }
@@ -290,11 +280,11 @@ static pyprof_status read_frames(pp_source *source, const pyprof_text *strings,
         if (!pp_feed_varint(&source->feed, &file) ||
             !pp_feed_varint(&source->feed, &function) || file >= b->n_strings ||
             function >= b->n_strings || !get_position(source, &at)) {
-            return damaged(source, "a wrong table of frames", err);
+            return pp_source_corrupt(source, err, "a wrong table of frames");
         }
         if (is_launcher(strings[file])) {
             if (!pp_numbers_add(source, &b->frames, 0)) {
-                return no_memory(err);
+                return pp_source_memory(err);
             }
             continue;
         }
@@ -303,7 +293,7 @@ static pyprof_status read_frames(pp_source *source, const pyprof_text *strings,
         uint32_t frame =
             made == 0 ? 0 : pp_tables_frame(source->tables, made, &at);
         if (frame == 0 || !pp_numbers_add(source, &b->frames, frame)) {
-            return no_memory(err);
+            return pp_source_memory(err);
         }
     }
     return PYPROF_OK;
@@ -315,7 +305,7 @@ static pyprof_status read_tables(pp_source *source, pyprof_error *err)
     pyprof_text *strings = pp_calloc(
         source->allocator, (size_t)b->n_strings + 1, sizeof(*strings));
     if (strings == NULL) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     pp_arena arena;
     pp_arena_init(&arena, source->allocator);
@@ -350,7 +340,7 @@ static pyprof_status find_thread(pp_source *source, uint64_t id,
         }
     }
     if (b->n_threads == THREADS_MAX) {
-        return damaged(source, "too many threads", err);
+        return pp_source_corrupt(source, err, "too many threads");
     }
     const pyprof_thread thread = {.sz = sizeof(thread),
                                   .native_id = id,
@@ -359,7 +349,7 @@ static pyprof_status find_thread(pp_source *source, uint64_t id,
     uint32_t number = pp_replay_thread(source->replay, &thread);
     if (number == 0 || !pp_grow(source->allocator, &b->threads, &b->cap_threads,
                                 sizeof(*b->threads), b->n_threads + 1, 0)) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     b->thread = b->n_threads++;
     b->threads[b->thread] = (binary_thread){
@@ -373,14 +363,14 @@ static pyprof_status push_frames(pp_source *source, binary_thread *t,
 {
     const binary_state *b = source->state;
     if (stay > t->depth || n > DEPTH_MAX - stay) {
-        return damaged(source, "a stack that can't be", err);
+        return pp_source_corrupt(source, err, "a stack that can't be");
     }
     size_t depth = (size_t)(stay + n);
     if (!pp_grow(source->allocator, &t->stacks, &t->cap_stacks,
                  sizeof(*t->stacks), depth, 0) ||
         !pp_grow(source->allocator, &t->frames, &t->cap_frames,
                  sizeof(*t->frames), depth, 0)) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     size_t had = t->depth;
     size_t first_new = depth;
@@ -390,7 +380,8 @@ static pyprof_status push_frames(pp_source *source, binary_thread *t,
     for (size_t i = depth; i > stay; i--) {
         uint64_t frame;
         if (!pp_feed_varint(&source->feed, &frame) || frame >= b->n_frames) {
-            return damaged(source, "a frame that does not exist", err);
+            return pp_source_corrupt(source, err,
+                                     "a frame that does not exist");
         }
         uint32_t number = b->frames.of[frame];
         if (i > had || t->frames[i - 1] != number) {
@@ -407,7 +398,7 @@ static pyprof_status push_frames(pp_source *source, binary_thread *t,
         }
         t->stacks[i] = pp_tables_stack(source->tables, caller, frame);
         if (t->stacks[i] == 0) {
-            return no_memory(err);
+            return pp_source_memory(err);
         }
     }
     t->depth = depth;
@@ -428,14 +419,14 @@ static pyprof_status read_sample(pp_source *source, uint64_t encoding,
     if (!pp_feed_varint(&source->feed, &delta) ||
         !pp_feed_fixed(&source->feed, 1, false, &status) ||
         delta > INT64_MAX / 4000 - t->us) {
-        return damaged(source, "a wrong record", err);
+        return pp_source_corrupt(source, err, "a wrong record");
     }
     if (encoding != PP_BINARY_REPEAT) {
         if ((encoding != PP_BINARY_FULL &&
              !pp_feed_varint(&source->feed, &a)) ||
             !pp_feed_varint(&source->feed, &n) ||
             (encoding == PP_BINARY_POP_PUSH && a > t->depth)) {
-            return damaged(source, "a wrong record", err);
+            return pp_source_corrupt(source, err, "a wrong record");
         }
         PP_TRY(push_frames(source, t,
                            encoding == PP_BINARY_FULL     ? 0
@@ -448,7 +439,7 @@ static pyprof_status read_sample(pp_source *source, uint64_t encoding,
     b->n_read++;
     if (!pp_grow(source->allocator, &source->stacks, &source->cap_stacks,
                  sizeof(*source->stacks), 1, 0)) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     source->stacks[0] = (pyprof_stack_sample){
         .thread = t->number,
@@ -505,21 +496,21 @@ static pyprof_status binary_next(pp_source *source, pyprof_error *err)
             make_summary(source);
             return b->n_read == b->n_samples
                        ? PYPROF_OK
-                       : damaged(source, "samples are missing", err);
+                       : pp_source_corrupt(source, err, "samples are missing");
         }
         if (!pp_feed_fixed(&source->feed, 8, source->is_swapped, &id) ||
             !pp_feed_fixed(&source->feed, 4, source->is_swapped,
                            &interpreter) ||
             !pp_feed_fixed(&source->feed, 1, false, &encoding) ||
             encoding > PP_BINARY_POP_PUSH) {
-            return damaged(source, "a wrong record", err);
+            return pp_source_corrupt(source, err, "a wrong record");
         }
         PP_TRY(find_thread(source, id, interpreter, err));
         if (encoding != PP_BINARY_REPEAT) {
             return read_sample(source, encoding, err);
         }
         if (!pp_feed_varint(&source->feed, &b->repeats)) {
-            return damaged(source, "a wrong record", err);
+            return pp_source_corrupt(source, err, "a wrong record");
         }
         if (b->repeats > 0) {
             b->repeats--;
@@ -549,7 +540,7 @@ static pyprof_status binary_open(pp_source *source, pyprof_error *err)
 {
     binary_state *b = pp_calloc(source->allocator, 1, sizeof(*b));
     if (b == NULL) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     source->state = b;
     PP_TRY(read_head(source, err));

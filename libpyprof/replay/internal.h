@@ -113,6 +113,8 @@ struct pp_source {
  * that failed. */
 pyprof_status pp_source_corrupt(const pp_source *source, pyprof_error *err,
                                 const char *format, ...) PP_PRINTF(3, 4);
+/* PYPROF_ERR_NO_MEMORY. */
+pyprof_status pp_source_memory(pyprof_error *err);
 /* Adds a number; false when out of memory. */
 bool pp_numbers_add(const pp_source *source, pp_numbers *numbers,
                     uint32_t number);

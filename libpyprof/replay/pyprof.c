@@ -38,17 +38,6 @@ typedef struct pyprof_state {
     bool has_session;
 } pyprof_state;
 
-static pyprof_status no_memory(pyprof_error *err)
-{
-    return pp_error_memory(err, "a saved profile");
-}
-
-static pyprof_status damaged(const pp_source *source, const char *what,
-                             pyprof_error *err)
-{
-    return pp_source_corrupt(source, err, "%s", what);
-}
-
 /* ---- bytes of a section ------------------------------------------------ */
 
 static bool get(span *s, uint64_t *out)
@@ -244,9 +233,10 @@ static pyprof_status read_definitions(const pp_source *source, span s,
             break;
         }
     }
-    return got == DONE        ? PYPROF_OK
-           : got == NO_MEMORY ? no_memory(err)
-                              : damaged(source, "a wrong definition", err);
+    return got == DONE ? PYPROF_OK
+           : got == NO_MEMORY
+               ? pp_source_memory(err)
+               : pp_source_corrupt(source, err, "a wrong definition");
 }
 
 /* ---- chunks ------------------------------------------------------------ */
@@ -296,10 +286,11 @@ static pyprof_status read_payload(pp_source *source, span *out,
     }
     if (!pp_feed_varint(&source->feed, &size) ||
         !pp_feed_fixed(&source->feed, 4, false, &crc)) {
-        return damaged(source, "the file ends within a chunk", err);
+        return pp_source_corrupt(source, err, "the file ends within a chunk");
     }
     if (size == 0 || size > PP_SAVED_CHUNK_MAX) {
-        return damaged(source, "a chunk has a size that can't be", err);
+        return pp_source_corrupt(source, err,
+                                 "a chunk has a size that can't be");
     }
     /* taken piece by piece: a size is believed as far as there are bytes */
     size_t have = 0;
@@ -308,15 +299,17 @@ static pyprof_status read_payload(pp_source *source, span *out,
             (size_t)size - have < 65536 ? (size_t)size - have : 65536;
         if (!pp_grow(source->allocator, &p->payload, &p->cap_payload, 1,
                      have + piece, 0)) {
-            return no_memory(err);
+            return pp_source_memory(err);
         }
         if (!pp_feed_take(&source->feed, p->payload + have, piece)) {
-            return damaged(source, "the file ends within a chunk", err);
+            return pp_source_corrupt(source, err,
+                                     "the file ends within a chunk");
         }
         have += piece;
     }
     if (pp_crc32(0, p->payload, have) != crc) {
-        return damaged(source, "the checksum of a chunk is wrong", err);
+        return pp_source_corrupt(source, err,
+                                 "the checksum of a chunk is wrong");
     }
     *out = (span){p->payload, p->payload + have};
     return PYPROF_OK;
@@ -335,7 +328,7 @@ static pyprof_status read_chunk(pp_source *source, bool *out_over,
         uint64_t tag;
         pyprof_text bytes;
         if (!get(&payload, &tag) || !get_bytes(&payload, &bytes)) {
-            return damaged(source, "a section ends too late", err);
+            return pp_source_corrupt(source, err, "a section ends too late");
         }
         if (tag < PP_SECTIONS) {
             const uint8_t *at = (const uint8_t *)bytes.data;
@@ -345,13 +338,13 @@ static pyprof_status read_chunk(pp_source *source, bool *out_over,
     if (sections[PP_SECTION_SESSION].at != NULL) {
         if (p->has_session ||
             !read_session(source, sections[PP_SECTION_SESSION])) {
-            return damaged(source, "a wrong session", err);
+            return pp_source_corrupt(source, err, "a wrong session");
         }
         p->has_session = true;
     }
     if (sections[PP_SECTION_SUMMARY].at != NULL &&
         !read_summary(source, sections[PP_SECTION_SUMMARY])) {
-        return damaged(source, "a wrong summary", err);
+        return pp_source_corrupt(source, err, "a wrong summary");
     }
     p->rounds = sections[PP_SECTION_ROUNDS];
     p->times = sections[PP_SECTION_TIMES];
@@ -478,11 +471,11 @@ static pyprof_status show(pp_source *source, pyprof_error *err)
         __builtin_add_overflow(p->us, interval_us, &us) ||
         __builtin_add_overflow(us, late, &us) || us > INT64_MAX / 4000 ||
         us < INT64_MIN / 4000) {
-        return damaged(source, "a wrong time", err);
+        return pp_source_corrupt(source, err, "a wrong time");
     }
     if (!pp_grow(source->allocator, &source->stacks, &source->cap_stacks,
                  sizeof(*source->stacks), p->n_round, 0)) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     if (p->n_round > 0) {
         memcpy(source->stacks, p->round, p->n_round * sizeof(*p->round));
@@ -506,9 +499,9 @@ static pyprof_status pyprof_next(pp_source *source, pyprof_error *err)
     if (is_over) {
         return source->has_summary
                    ? PYPROF_OK
-                   : damaged(source,
-                             "the file has no end: what wrote it was stopped",
-                             err);
+                   : pp_source_corrupt(
+                         source, err,
+                         "the file has no end: what wrote it was stopped");
     }
     if (p->repeats > 0) {
         p->repeats--;
@@ -516,8 +509,8 @@ static pyprof_status pyprof_next(pp_source *source, pyprof_error *err)
     }
     outcome got = get_round(source, p);
     return got == DONE        ? show(source, err)
-           : got == NO_MEMORY ? no_memory(err)
-                              : damaged(source, "a wrong round", err);
+           : got == NO_MEMORY ? pp_source_memory(err)
+                              : pp_source_corrupt(source, err, "a wrong round");
 }
 
 /* ---- life -------------------------------------------------------------- */
@@ -545,7 +538,7 @@ static pyprof_status pyprof_begin(pp_source *source, pyprof_error *err)
     bool is_over = false;
     if (pp_input_read(&source->input, 0, head, sizeof(head)) !=
         (int64_t)sizeof(head)) {
-        return damaged(source, "the file ends within its head", err);
+        return pp_source_corrupt(source, err, "the file ends within its head");
     }
     if (head[8] != PP_SAVED_VERSION) {
         return pp_error_set(err, PYPROF_ERR_UNSUPPORTED,
@@ -561,7 +554,7 @@ static pyprof_status pyprof_begin(pp_source *source, pyprof_error *err)
     source->is_packed = head[9] == PP_SAVED_ZSTD;
     pyprof_state *p = pp_calloc(source->allocator, 1, sizeof(*p));
     if (p == NULL) {
-        return no_memory(err);
+        return pp_source_memory(err);
     }
     source->state = p;
     p->count = 1;
@@ -572,7 +565,8 @@ static pyprof_status pyprof_begin(pp_source *source, pyprof_error *err)
     PP_TRY(read_chunk(source, &is_over, err));
     return p->has_session
                ? PYPROF_OK
-               : damaged(source, "the file does not begin with a session", err);
+               : pp_source_corrupt(source, err,
+                                   "the file does not begin with a session");
 }
 
 const pp_source_ops pp_source_pyprof = {

@@ -35,6 +35,11 @@ struct pyprof_replay {
 
 /* ---- errors ------------------------------------------------------------ */
 
+pyprof_status pp_source_memory(pyprof_error *err)
+{
+    return pp_error_memory(err, "a saved profile");
+}
+
 pyprof_status pp_source_corrupt(const pp_source *source, pyprof_error *err,
                                 const char *format, ...)
 {
@@ -195,7 +200,7 @@ static pyprof_status add_source(pyprof_replay *r, const char *name,
         pp_free(&r->allocator, source);
         pp_free(&r->allocator, copy);
         pp_input_close(&input);
-        return pp_error_memory(err, "a saved profile");
+        return pp_source_memory(err);
     }
     memcpy(copy, name, size);
     source->ops = &none;
