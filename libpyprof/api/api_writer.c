@@ -42,18 +42,27 @@ static pyprof_status is_null(const char *what, pyprof_error *err)
     return pp_error_set(err, PYPROF_ERR_INVALID, "%s is NULL", what);
 }
 
-pyprof_status pyprof_writer_open_path(const char *path,
-                                      const pyprof_writer_opts *opts,
-                                      pyprof_writer **out_writer,
-                                      pyprof_error *err)
+/* What the functions that open something by its path begin with. `what` it is
+ * the name of. */
+static pyprof_status check_path(const char *path, const char *what,
+                                pyprof_writer **out_writer, pyprof_error *err)
 {
     if (path == NULL || out_writer == NULL) {
         return is_null(path == NULL ? "path" : "out_writer", err);
     }
     if (path[0] == '\0') {
         return pp_error_set(err, PYPROF_ERR_INVALID,
-                            "path is empty: give a file name");
+                            "path is empty: give a %s name", what);
     }
+    return PYPROF_OK;
+}
+
+pyprof_status pyprof_writer_open_path(const char *path,
+                                      const pyprof_writer_opts *opts,
+                                      pyprof_writer **out_writer,
+                                      pyprof_error *err)
+{
+    PP_TRY(check_path(path, "file", out_writer, err));
     pp_allocator allocator;
     pyprof_writer_opts known;
     PP_TRY(read_opts(opts, PYPROF_WRITER_IN_PLACE, &allocator, &known, err));
@@ -67,13 +76,7 @@ pyprof_status pyprof_writer_open_folder(const char *path,
                                         pyprof_writer **out_writer,
                                         pyprof_error *err)
 {
-    if (path == NULL || out_writer == NULL) {
-        return is_null(path == NULL ? "path" : "out_writer", err);
-    }
-    if (path[0] == '\0') {
-        return pp_error_set(err, PYPROF_ERR_INVALID,
-                            "path is empty: give a folder name");
-    }
+    PP_TRY(check_path(path, "folder", out_writer, err));
     pp_allocator allocator;
     pyprof_writer_opts known;
     PP_TRY(read_opts(opts, 0, &allocator, &known, err));
