@@ -472,10 +472,13 @@ bool pp_pyapi_frame_layout(const pp_pyapi *api, pp_py_object *frame,
 /* Of versions before 3.12, which alone are asked. */
 enum { OPCODE_RETURN_VALUE = 83, OPCODE_RESUME = 151, RESUME_KIND = 3 };
 
-/* The instruction that a frame is at, and its argument; -1: none yet. */
+/* The instruction that a frame is at, and its argument; -1: none yet. An error
+ * that is being raised stays. */
 static int instruction_of(const pp_pyapi *api, pp_py_object *frame,
                           int *out_argument)
 {
+    pp_py_error held;
+    pp_pyapi_hold_error(api, &held);
     long at = pp_pyapi_number(api, frame, "f_lasti", -1);
     pp_py_object *code = attribute(api, frame, "f_code");
     pp_py_object *bytes = code != NULL ? attribute(api, code, "co_code") : NULL;
@@ -490,27 +493,22 @@ static int instruction_of(const pp_pyapi *api, pp_py_object *frame,
     }
     drop(api, bytes);
     drop(api, code);
+    pp_pyapi_put_error(api, &held);
     return found;
 }
 
 bool pp_pyapi_frame_is_resumed(const pp_pyapi *api, pp_py_object *frame)
 {
-    pp_py_error held;
     int argument = 0;
-    pp_pyapi_hold_error(api, &held);
     int found = instruction_of(api, frame, &argument);
-    pp_pyapi_put_error(api, &held);
     /* 3.11 has an instruction for it, which says where from */
     return found == OPCODE_RESUME ? (argument & RESUME_KIND) != 0 : found >= 0;
 }
 
 bool pp_pyapi_frame_is_suspended(const pp_pyapi *api, pp_py_object *frame)
 {
-    pp_py_error held;
     int argument = 0;
-    pp_pyapi_hold_error(api, &held);
     int found = instruction_of(api, frame, &argument);
-    pp_pyapi_put_error(api, &held);
     return found >= 0 && found != OPCODE_RETURN_VALUE;
 }
 
