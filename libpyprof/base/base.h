@@ -23,12 +23,15 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PP_LIKELY(x) __builtin_expect(!!(x), 1)
+/* For what must cost no call, whatever the compiler thinks of its size. */
+#define PP_INLINE static inline __attribute__((always_inline))
 #define PP_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PP_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define PP_MUST_CHECK __attribute__((warn_unused_result))
 #define PP_NOINLINE __attribute__((noinline))
 #else
 #define PP_LIKELY(x) (x)
+#define PP_INLINE static inline
 #define PP_UNLIKELY(x) (x)
 #define PP_PRINTF(fmt, args)
 #define PP_MUST_CHECK

@@ -182,6 +182,36 @@ static inline void pp_tally_add(pp_tally *sum, uint32_t level, uint64_t own,
     }
 }
 
+/* The two steps that every way of entering and leaving ends with. */
+static inline pp_call *pp_lane_push(pp_lane *lane, uintptr_t key,
+                                    pp_entry *entry, pp_edge *edge)
+{
+    pp_call *call = lane->top + 1;
+    entry->level++;
+    edge->level++;
+    call->key = key;
+    call->entry = entry;
+    call->edge = edge;
+    call->children = 0;
+    lane->top = call;
+    return call;
+}
+
+/* Returns the time in the call itself. */
+static inline uint64_t pp_lane_pop(pp_lane *lane, uint64_t now, bool is_end)
+{
+    pp_call *call = lane->top;
+    pp_entry *entry = call->entry;
+    pp_edge *edge = call->edge;
+    const uint64_t total = now - call->start;
+    const uint64_t own = total - call->children;
+    lane->top = call - 1;
+    call[-1].children += total;
+    pp_tally_add(&entry->sum, entry->level--, own, total, is_end);
+    pp_tally_add(&edge->sum, edge->level--, own, total, is_end);
+    return own;
+}
+
 /* A call begins; its start is put in last, by pp_lane_enter's caller, so that
  * the work of this is not in the call's time. NULL: not recorded. */
 static inline pp_call *pp_lane_enter(pp_lane *lane, uintptr_t key,
@@ -197,15 +227,8 @@ static inline pp_call *pp_lane_enter(pp_lane *lane, uintptr_t key,
         }
         caller = lane->top;
     }
-    pp_call *call = caller + 1;
     pp_edge *edge = pp_book_edge(&lane->book, entry, caller->entry);
-    entry->level++;
-    edge->level++;
-    call->key = key;
-    call->entry = entry;
-    call->edge = edge;
-    call->children = 0;
-    lane->top = call;
+    pp_call *call = pp_lane_push(lane, key, entry, edge);
     if (PP_UNLIKELY(lane->has_paths)) {
         pp_lane_enter_path(lane, call);
     }
@@ -216,15 +239,8 @@ static inline pp_call *pp_lane_enter(pp_lane *lane, uintptr_t key,
  * counts when it has ended. */
 static inline void pp_lane_leave_top(pp_lane *lane, uint64_t now, bool is_end)
 {
-    pp_call *call = lane->top;
-    pp_entry *entry = call->entry;
-    pp_edge *edge = call->edge;
-    const uint64_t total = now - call->start;
-    const uint64_t own = total - call->children;
-    call[-1].children += total;
-    pp_tally_add(&entry->sum, entry->level--, own, total, is_end);
-    pp_tally_add(&edge->sum, edge->level--, own, total, is_end);
-    lane->top = call - 1;
+    const pp_call *call = lane->top;
+    const uint64_t own = pp_lane_pop(lane, now, is_end);
     if (PP_UNLIKELY(lane->has_paths)) {
         pp_lane_leave_path(lane, call, own, is_end);
     }
@@ -255,32 +271,16 @@ static inline pp_call *pp_lane_enter_plain(pp_lane *lane, uintptr_t key)
         }
         entry->edge = edge;
     }
-    pp_call *call = caller + 1;
-    entry->level++;
-    edge->level++;
-    call->key = key;
-    call->entry = entry;
-    call->edge = edge;
-    call->children = 0;
-    lane->top = call;
-    return call;
+    return pp_lane_push(lane, key, entry, edge);
 }
 
 static inline bool pp_lane_leave_plain(pp_lane *lane, uintptr_t key,
                                        uint64_t now)
 {
-    pp_call *call = lane->top;
-    if (PP_UNLIKELY(call->key != key || lane->unrecorded != 0)) {
+    if (PP_UNLIKELY(lane->top->key != key || lane->unrecorded != 0)) {
         return false;
     }
-    pp_entry *entry = call->entry;
-    pp_edge *edge = call->edge;
-    const uint64_t total = now - call->start;
-    const uint64_t own = total - call->children;
-    lane->top = call - 1;
-    call[-1].children += total;
-    pp_tally_add(&entry->sum, entry->level--, own, total, true);
-    pp_tally_add(&edge->sum, edge->level--, own, total, true);
+    pp_lane_pop(lane, now, true);
     return true;
 }
 

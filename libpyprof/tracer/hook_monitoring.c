@@ -64,8 +64,8 @@ static PP_NOINLINE pp_py_object *slow_python(pp_hub *hub,
         &(pp_event){.kind = kind, .key = (uintptr_t)args[0], .code = args[0]});
 }
 
-static inline pp_py_object *begin(pp_py_object *self, pp_py_object *const *args,
-                                  size_t n_args, pp_event_kind kind)
+PP_INLINE pp_py_object *begin(pp_py_object *self, pp_py_object *const *args,
+                              size_t n_args, pp_event_kind kind)
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
     pp_lane *lane = pp_hub_plain(hub);
@@ -93,8 +93,8 @@ static pp_py_object *on_resume(pp_py_object *self, pp_py_object *const *args,
     return begin(self, args, n_args, PP_EVENT_RESUME);
 }
 
-static inline pp_py_object *end(pp_py_object *self, pp_py_object *const *args,
-                                size_t n_args, pp_event_kind kind)
+PP_INLINE pp_py_object *end(pp_py_object *self, pp_py_object *const *args,
+                            size_t n_args, pp_event_kind kind)
 {
     pp_hub *hub = pp_pyapi_hook_pointer(self);
     pp_lane *lane = pp_hub_plain(hub);
