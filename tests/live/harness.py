@@ -262,6 +262,16 @@ def consumer(*parts):
 
 # ---- What comes out.
 
+def judges_itself(python, program):
+    """Runs a program that tests this build and knows whether it is right; its
+    last line is shown."""
+    done = subprocess.run(python.command + [program, BUILD],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True, timeout=PATIENCE)
+    print(done.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stdout
+
+
 def collapsed(text):
     """{(frame, frame, ...): samples} of a collapsed file, root first.
 

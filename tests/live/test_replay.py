@@ -7,24 +7,7 @@ import subprocess
 import time
 
 import harness
-
-WORK = """
-import threading, time
-def down(n):
-    return n and down(n - 1)
-def work():
-    end = time.time() + 1
-    while time.time() < end:
-        down(7)
-threading.Thread(target=work, name="helper").start()
-work()
-"""
-
-
-def stacks_of(*replay):
-    result = harness.cli("replay", *replay, "--collapsed", "-o", "-")
-    assert result.status == 0, result
-    return harness.collapsed(result.stdout)
+from saved import script, stacks_of
 
 
 def theirs(python, *arguments):
@@ -41,13 +24,6 @@ def their_stacks(python, path, folder):
     theirs(python, "replay", path, "--collapsed", "-o", out)
     with open(out) as file:
         return harness.collapsed(file.read())
-
-
-def script(folder):
-    path = os.path.join(folder, "work.py")
-    with open(path, "w") as file:
-        file.write(WORK)
-    return path
 
 
 def test_theirs_reads_ours():

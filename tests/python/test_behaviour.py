@@ -1,7 +1,6 @@
 """Threads, several profiles at a time, timers, forks: what cProfile gets wrong
 or can't do, on every interpreter."""
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "live"))
@@ -12,12 +11,7 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs",
 
 
 def test(interpreter):
-    result = subprocess.run(interpreter.command + [PROGRAM, harness.BUILD],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            universal_newlines=True,
-                            timeout=harness.PATIENCE)
-    print(result.stdout.splitlines()[-1])
-    assert result.returncode == 0, result.stdout
+    harness.judges_itself(interpreter, PROGRAM)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What libpyprof counts is what cProfile of the same version counts, function
 by function and caller by caller."""
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "live"))
@@ -14,12 +13,7 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "programs",
 def test(interpreter):
     if interpreter.threaded:
         return  # its own cProfile hangs; test_threads knows the truth itself
-    result = subprocess.run(interpreter.command + [PROGRAM, harness.BUILD],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            universal_newlines=True,
-                            timeout=harness.PATIENCE)
-    print(result.stdout.splitlines()[-1])
-    assert result.returncode == 0, result.stdout
+    harness.judges_itself(interpreter, PROGRAM)
 
 
 if __name__ == "__main__":
